@@ -1,0 +1,32 @@
+// Optimizer updates on flat float arrays, in place. Decay is decoupled and comes first: p <- p (1 - lr * weight_decay).
+#pragma once
+#include <cstddef>
+
+#include "kernels/base/bf16.h"
+
+namespace golf {
+
+struct AdamWStep { float lr, beta1, beta2, eps, weight_decay; long step; };  // step counts from 1
+struct SgdStep { float lr, momentum, weight_decay; };
+struct MuonStep { float lr, momentum, weight_decay; int iterations; };  // iterations: Newton-Schulz, 5 in the references
+
+struct OptimizerKernels {
+  // m <- b1 m + (1-b1) g; v <- b2 v + (1-b2) g^2; p <- p - lr/(1-b1^n) * m / (sqrt(v)/sqrt(1-b2^n) + eps)
+  void (*adamw)(AdamWStep, size_t n, const float* g, float* p, float* m, float* v);
+  // buffer <- momentum * buffer + g (the first step starts from a zero buffer); p <- p - lr * buffer
+  void (*sgd)(SgdStep, size_t n, const float* g, float* p, float* buffer);
+  // average <- decay * average + (1 - decay) * p
+  void (*ema)(size_t n, float decay, const float* p, float* average);
+  // Sum of squares in double, in an order that only depends on n.
+  double (*sum_of_squares)(size_t n, const float* x);
+  void (*multiply)(size_t n, float factor, float* x);
+  // Per row: s = max(max|w| / divisor, floor), y = w + (clamp(round_half_even(w / s), lowest, highest) * s - w).
+  // T: float or bf16 output.
+  void (*fake_quantise_f32)(size_t rows, size_t cols, float divisor, float floor, float lowest, float highest,
+                            const float* w, float* y);
+  void (*fake_quantise_bf16)(size_t rows, size_t cols, float divisor, float floor, float lowest, float highest,
+                             const float* w, bf16* y);
+  void (*to_bf16)(size_t n, const float* x, bf16* y);
+};
+
+}  // namespace golf
