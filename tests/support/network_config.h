@@ -1,0 +1,48 @@
+// NetworkConfig from the "config" object of a golden manifest. PR 598 and PR 668 name every field as we do.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+#include "trainer/network.h"
+
+namespace golf::testing {
+
+inline NetworkConfig NetworkConfigFromManifest(const nlohmann::json& config, uint32_t window) {
+  NetworkConfig c;
+  const auto read = [&config](const char* name, auto& field) {
+    if (config.contains(name)) config.at(name).get_to(field);
+  };
+  c.window = window;
+  read("vocab_size", c.vocab_size);
+  read("num_layers", c.num_layers);
+  read("model_dim", c.model_dim);
+  read("num_heads", c.num_heads);
+  read("num_kv_heads", c.num_kv_heads);
+  read("mlp_hidden", c.mlp_hidden);
+  read("tie_embeddings", c.tie_embeddings);
+  read("tied_embed_init_std", c.tied_embed_init_std);
+  read("logit_softcap", c.logit_softcap);
+  read("rope_base", c.rope_base);
+  read("rope_dims", c.rope_dims);
+  read("rope_train_seq_len", c.rope_train_seq_len);
+  read("qk_gain_init", c.qk_gain_init);
+  read("ln_scale", c.ln_scale);
+  read("bigram_buckets", c.bigram_buckets);
+  read("bigram_embed_dim", c.bigram_embed_dim);
+  read("bigram_xor_hash", c.bigram_xor_hash);
+  read("xsa_last_n", c.xsa_last_n);
+  read("ve_enabled", c.ve_enabled);
+  read("ve_dim", c.ve_dim);
+  read("ortho_init", c.ortho_init);
+  if (config.contains("ve_layers")) {  // "9,10"
+    c.ve_layers.clear();
+    std::stringstream list(config.at("ve_layers").get<std::string>());
+    for (std::string item; std::getline(list, item, ',');) {
+      if (!item.empty()) c.ve_layers.push_back(static_cast<uint32_t>(std::stoul(item)));
+    }
+  }
+  return c;
+}
+
+}  // namespace golf::testing

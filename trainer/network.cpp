@@ -1,0 +1,277 @@
+#include "trainer/network.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "trainer/program_builder.h"
+
+namespace golf {
+namespace {
+
+using ValueId = ProgramBuilder::ValueId;
+
+// Builds one network. Each method appends one piece; D is model_dim, K*D_h the width of keys and values.
+class Network {
+ public:
+  explicit Network(const NetworkConfig& config)
+      : config_(config),
+        head_dim_(config.model_dim / config.num_heads),
+        kv_dim_(head_dim_ * config.num_kv_heads),
+        encoder_layers_(config.num_layers / 2),
+        builder_(config.name, config.vocab_size, config.window) {}
+
+  std::unique_ptr<schema::ProgramT> Build() {
+    DeclareWeights();
+    const ValueId x0 = Front();
+    ValueId x = x0;
+    std::vector<ValueId> skips;  // outputs of the encoder blocks, taken from the back
+    for (uint32_t i = 0; i < config_.num_layers; ++i) {
+      if (i >= encoder_layers_ && !skips.empty()) {
+        x = Skip(i, x, skips.back());
+        skips.pop_back();
+      }
+      x = Block(i, x, x0);
+      if (i < encoder_layers_) skips.push_back(x);
+    }
+    Head(x);
+    return builder_.Finish();
+  }
+
+ private:
+  bool HasBigram() const { return config_.bigram_buckets > 0; }
+  bool HasBigramScale() const { return HasBigram() && config_.bigram_xor_hash; }
+  bool HasValueEmbedding() const { return config_.ve_enabled && !config_.ve_layers.empty(); }
+
+  // The reference's serialisation order, which is not the order of use.
+  void DeclareWeights() {
+    const NetworkConfig& c = config_;
+    const uint32_t d = c.model_dim;
+    if (encoder_layers_ > 0) {
+      builder_.DeclareWeight("skip_weights", {encoder_layers_, d});
+      builder_.DeclareWeight("skip_gates", {encoder_layers_, d});
+    }
+    builder_.DeclareWeight("tok_emb.weight", {c.vocab_size, d});
+    if (HasBigramScale()) builder_.DeclareWeight("bigram_emb.scale", {});
+    if (HasBigram()) {
+      builder_.DeclareWeight("bigram_emb.embed.weight", {c.bigram_buckets, c.bigram_embed_dim});
+      builder_.DeclareWeight("bigram_emb.proj.weight", {d, c.bigram_embed_dim});
+    }
+    builder_.DeclareWeight("smear_gate.gate", {d});
+    for (uint32_t i = 0; i < c.num_layers; ++i) DeclareBlockWeights(fmt::format("blocks.{}.", i));
+    if (HasValueEmbedding()) {
+      builder_.DeclareWeight("ve_shared.scale", {});
+      builder_.DeclareWeight("ve_shared.embed.weight", {c.vocab_size, c.ve_dim});
+      builder_.DeclareWeight("ve_shared.proj.weight", {kv_dim_, c.ve_dim});
+      for (size_t i = 0; i < c.ve_layers.size(); ++i) {
+        builder_.DeclareWeight(fmt::format("ve_layer_scales.{}", i), {1});
+      }
+    }
+    if (!c.tie_embeddings) builder_.DeclareWeight("lm_head.weight", {c.vocab_size, d});
+  }
+
+  void DeclareBlockWeights(const std::string& block) {
+    const uint32_t d = config_.model_dim, hidden = config_.mlp_hidden;
+    builder_.DeclareWeight(block + "attn_scale", {d});
+    builder_.DeclareWeight(block + "mlp_scale", {d});
+    builder_.DeclareWeight(block + "resid_mix", {2, d});
+    builder_.DeclareWeight(block + "attn.q_gain", {config_.num_heads});
+    builder_.DeclareWeight(block + "attn.c_q.weight", {d, d});
+    builder_.DeclareWeight(block + "attn.c_k.weight", {kv_dim_, d});
+    builder_.DeclareWeight(block + "attn.c_v.weight", {kv_dim_, d});
+    builder_.DeclareWeight(block + "attn.proj.weight", {d, d});
+    builder_.DeclareWeight(block + "mlp.scale", {hidden});
+    builder_.DeclareWeight(block + "mlp.bias", {hidden});
+    builder_.DeclareWeight(block + "mlp.up_proj.weight", {hidden, d});
+    builder_.DeclareWeight(block + "mlp.down_proj.weight", {d, hidden});
+  }
+
+  // Token (+ bigram) embedding, norm, smear: the value that every block mixes back in.
+  ValueId Front() {
+    const uint32_t d = config_.model_dim;
+    ValueId x = builder_.Add("tok_emb", d, schema::EmbeddingT{}, {}, {"tok_emb.weight"});
+    if (HasBigram()) {
+      const ValueId bigram = Bigram();
+      x = builder_.Add("emb_sum", d, schema::AddT{}, {x, bigram});
+    }
+    x = builder_.Add("emb_normed", d, schema::RmsNormT{}, {x});
+    return builder_.Add("x0", d, schema::SmearT{}, {x}, {"smear_gate.gate"});
+  }
+
+  ValueId Bigram() {
+    const uint32_t d = config_.model_dim;
+    schema::HashEmbeddingT lookup;
+    lookup.hash =
+        config_.bigram_xor_hash ? schema::HashKind::XorPrimes : schema::HashKind::Polynomial;
+    const ValueId rows = builder_.Add("bigram_rows", config_.bigram_embed_dim, std::move(lookup),
+                                      {}, {"bigram_emb.embed.weight"});
+    const bool scaled = HasBigramScale();
+    const ValueId projected = builder_.Add(scaled ? "bigram_projected" : "bigram", d,
+                                           schema::LinearT{}, {rows}, {"bigram_emb.proj.weight"});
+    if (!scaled) return projected;
+    return builder_.Add("bigram", d, schema::ScaleT{}, {projected}, {"bigram_emb.scale"});
+  }
+
+  // Computed where it is first wanted, then shared.
+  ValueId ValueEmbedding() {
+    if (!value_embedding_) {
+      const ValueId rows = builder_.Add("ve_rows", config_.ve_dim, schema::EmbeddingT{}, {},
+                                        {"ve_shared.embed.weight"});
+      const ValueId projected = builder_.Add("ve_projected", kv_dim_, schema::LinearT{}, {rows},
+                                             {"ve_shared.proj.weight"});
+      value_embedding_ =
+          builder_.Add("ve", kv_dim_, schema::ScaleT{}, {projected}, {"ve_shared.scale"});
+    }
+    return *value_embedding_;
+  }
+
+  ValueId Skip(uint32_t block, ValueId x, ValueId skip) {
+    schema::GatedSkipT gated;
+    gated.row = block - encoder_layers_;
+    return builder_.Add(fmt::format("block{}_in", block), config_.model_dim, std::move(gated),
+                        {x, skip}, {"skip_weights", "skip_gates"});
+  }
+
+  ValueId Block(uint32_t i, ValueId x, ValueId x0) {
+    const uint32_t d = config_.model_dim;
+    const std::string w = fmt::format("blocks.{}.", i);
+    const std::string name = fmt::format("block{}_", i);
+    schema::RmsNormT norm;
+    norm.scale = config_.ln_scale ? 1.0 / std::sqrt(i + 1.0) : 1.0;
+
+    x = builder_.Add(name + "mixed", d, schema::MixT{}, {x, x0}, {w + "resid_mix"});
+    const ValueId attention_in = builder_.Add(name + "attn_norm", d, norm, {x});
+    const ValueId attended = Attention(i, attention_in);
+    x = builder_.Add(name + "mid", d, schema::ScaledAddT{}, {x, attended}, {w + "attn_scale"});
+
+    const ValueId mlp_in = builder_.Add(name + "mlp_norm", d, norm, {x});
+    ValueId h = builder_.Add(name + "mlp_up", config_.mlp_hidden, schema::LinearT{}, {mlp_in},
+                             {w + "mlp.up_proj.weight"});
+    h = builder_.Add(name + "mlp_act", config_.mlp_hidden, schema::SquaredReluT{}, {h},
+                     {w + "mlp.scale", w + "mlp.bias"});
+    h = builder_.Add(name + "mlp_down", d, schema::LinearT{}, {h}, {w + "mlp.down_proj.weight"});
+    return builder_.Add(name + "out", d, schema::ScaledAddT{}, {x, h}, {w + "mlp_scale"});
+  }
+
+  ValueId Attention(uint32_t i, ValueId x) {
+    const NetworkConfig& c = config_;
+    const uint32_t d = c.model_dim;
+    const std::string w = fmt::format("blocks.{}.attn.", i);
+    const std::string name = fmt::format("block{}_", i);
+    ValueId q = builder_.Add(name + "q_raw", d, schema::LinearT{}, {x}, {w + "c_q.weight"});
+    ValueId k = builder_.Add(name + "k_raw", kv_dim_, schema::LinearT{}, {x}, {w + "c_k.weight"});
+    ValueId v = builder_.Add(name + "v_raw", kv_dim_, schema::LinearT{}, {x}, {w + "c_v.weight"});
+
+    const auto ve_layer = std::find(c.ve_layers.begin(), c.ve_layers.end(), i);
+    if (c.ve_enabled && ve_layer != c.ve_layers.end()) {
+      v = builder_.Add(name + "v", kv_dim_, schema::ScaledAddT{}, {v, ValueEmbedding()},
+                       {fmt::format("ve_layer_scales.{}", ve_layer - c.ve_layers.begin())});
+    }
+
+    schema::QkPrepareT prepare;
+    prepare.head_dim = head_dim_;
+    prepare.rope_dims = c.rope_dims;
+    prepare.rope_base = c.rope_base;
+    prepare.train_length = c.rope_train_seq_len;
+    prepare.bf16_frequencies = c.rope_bf16_frequencies;
+    q = builder_.Add(name + "q", d, prepare, {q}, {w + "q_gain"});
+    k = builder_.Add(name + "k", kv_dim_, prepare, {k});
+
+    schema::AttentionT attention;
+    attention.heads = c.num_heads;
+    attention.kv_heads = c.num_kv_heads;
+    attention.head_dim = head_dim_;
+    ValueId y = builder_.Add(name + "attn", d, std::move(attention), {q, k, v});
+    if (i + c.xsa_last_n >= c.num_layers) {
+      schema::XsaT xsa;
+      xsa.heads = c.num_heads;
+      xsa.kv_heads = c.num_kv_heads;
+      xsa.head_dim = head_dim_;
+      y = builder_.Add(name + "xsa", d, std::move(xsa), {y, v});
+    }
+    return builder_.Add(name + "attn_proj", d, schema::LinearT{}, {y}, {w + "proj.weight"});
+  }
+
+  void Head(ValueId x) {
+    x = builder_.Add("final_norm", config_.model_dim, schema::RmsNormT{}, {x});
+    schema::LinearT head;
+    head.fake_quant = false;
+    x = builder_.Add("logits", config_.vocab_size, std::move(head), {x},
+                     {config_.tie_embeddings ? "tok_emb.weight" : "lm_head.weight"});
+    schema::SoftcapCrossEntropyT loss;
+    loss.softcap = config_.logit_softcap;
+    builder_.Add("nll", 1, std::move(loss), {x});
+  }
+
+  const NetworkConfig& config_;
+  const uint32_t head_dim_, kv_dim_, encoder_layers_;
+  ProgramBuilder builder_;
+  std::optional<ValueId> value_embedding_;
+};
+
+}  // namespace
+
+Status CheckNetworkConfig(const NetworkConfig& c) {
+  const auto bad = [](std::string what) { return Status(Code::kUsage, "network." + what); };
+  if (c.window == 0 || c.window > 65536) {
+    return bad(fmt::format("window: expected 1 to 65536, found {}", c.window));
+  }
+  if (c.vocab_size == 0 || c.vocab_size > 65536) {
+    return bad(fmt::format("vocab_size: expected 1 to 65536 (tokens are 16 bits), found {}",
+                           c.vocab_size));
+  }
+  if (c.num_layers == 0 || c.num_layers > 1024) {
+    return bad(fmt::format("num_layers: expected 1 to 1024, found {}", c.num_layers));
+  }
+  if (c.model_dim == 0 || c.mlp_hidden == 0) return bad("model_dim, mlp_hidden: must not be 0");
+  if (c.num_heads == 0 || c.model_dim % c.num_heads != 0) {
+    return bad(fmt::format("num_heads: expected a divisor of model_dim {}, found {}", c.model_dim,
+                           c.num_heads));
+  }
+  if (c.num_kv_heads == 0 || c.num_heads % c.num_kv_heads != 0) {
+    return bad(fmt::format("num_kv_heads: expected a divisor of num_heads {}, found {}",
+                           c.num_heads, c.num_kv_heads));
+  }
+  const uint32_t head_dim = c.model_dim / c.num_heads;
+  if (c.rope_dims % 2 != 0 || c.rope_dims > head_dim) {
+    return bad(fmt::format("rope_dims: expected an even number up to the head width {}, found {}",
+                           head_dim, c.rope_dims));
+  }
+  if (!(c.rope_base > 0)) return bad(fmt::format("rope_base: expected > 0, found {}", c.rope_base));
+  if (c.rope_train_seq_len > 0 && c.window > c.rope_train_seq_len && c.rope_dims == 2) {
+    return bad(
+        "rope_dims: the base cannot be rescaled with 2 rotary channels; set "
+        "rope_train_seq_len = 0");
+  }
+  if (!(c.logit_softcap > 0)) {
+    return bad(fmt::format("logit_softcap: expected > 0, found {}", c.logit_softcap));
+  }
+  if (c.bigram_buckets == 1) return bad("bigram_buckets: expected 0 (none) or at least 2, found 1");
+  if (c.bigram_buckets > 0 && c.bigram_embed_dim == 0)
+    return bad("bigram_embed_dim: must not be 0");
+  if (c.xsa_last_n > c.num_layers) {
+    return bad(fmt::format("xsa_last_n: expected at most num_layers {}, found {}", c.num_layers,
+                           c.xsa_last_n));
+  }
+  if (c.ve_enabled && c.ve_dim == 0) return bad("ve_dim: must not be 0");
+  for (size_t i = 0; i < c.ve_layers.size(); ++i) {
+    if (c.ve_layers[i] >= c.num_layers) {
+      return bad(fmt::format("ve_layers: there is no block {}", c.ve_layers[i]));
+    }
+    if (std::count(c.ve_layers.begin(), c.ve_layers.end(), c.ve_layers[i]) > 1) {
+      return bad(fmt::format("ve_layers: block {} stands twice", c.ve_layers[i]));
+    }
+  }
+  if (!(c.tied_embed_init_std >= 0)) {
+    return bad(fmt::format("tied_embed_init_std: expected >= 0, found {}", c.tied_embed_init_std));
+  }
+  return {};
+}
+
+std::unique_ptr<schema::ProgramT> BuildNetwork(const NetworkConfig& config) {
+  return Network(config).Build();
+}
+
+}  // namespace golf
