@@ -1,0 +1,26 @@
+#include "tests/golden/kinds.h"
+
+namespace golf::test {
+namespace {
+
+struct Kind {
+  std::string_view name;
+  GoldenHandler handler;
+};
+
+// clang-format off
+constexpr Kind kKinds[] = {
+    {"inputs", InputsGolden},
+};
+// clang-format on
+
+}  // namespace
+
+GoldenHandler FindGoldenHandler(std::string_view kind) {
+  for (const Kind& known : kKinds) {
+    if (known.name == kind) return known.handler;
+  }
+  return nullptr;
+}
+
+}  // namespace golf::test
