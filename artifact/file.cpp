@@ -1,0 +1,169 @@
+#include "artifact/file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+namespace golf {
+namespace {
+
+Status IoError(const std::string& path, const char* action) {
+  return {Code::kIo, path + ": cannot " + action + ": " + std::strerror(errno)};
+}
+
+// A descriptor that is closed on the way out.
+struct Descriptor {
+  int fd;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+int OpenRetrying(const char* path, int flags, mode_t mode = 0) {
+  int fd;
+  do {
+    fd = ::open(path, flags | O_CLOEXEC, mode);
+  } while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+int SyncRetrying(int fd) {
+  int rc;
+  do {
+    rc = ::fsync(fd);
+  } while (rc != 0 && errno == EINTR);
+  return rc;
+}
+
+// The size of an open regular file.
+Result<size_t> RegularFileSize(int fd, const std::string& path) {
+  struct stat info;
+  if (::fstat(fd, &info) != 0) return IoError(path, "stat");
+  if (!S_ISREG(info.st_mode)) return Status{Code::kIo, path + ": not a regular file"};
+  return static_cast<size_t>(info.st_size);
+}
+
+Status SyncFolderOf(const std::string& path) {
+  std::string folder = std::filesystem::path(path).parent_path().string();
+  if (folder.empty()) folder = ".";
+  const Descriptor d{OpenRetrying(folder.c_str(), O_RDONLY | O_DIRECTORY)};
+  if (d.fd < 0) return IoError(folder, "open the folder");
+  // Some file systems have no fsync for folders and say EINVAL; the rename is then as durable as it gets.
+  if (SyncRetrying(d.fd) != 0 && errno != EINVAL) return IoError(folder, "sync the folder");
+  return {};
+}
+
+}  // namespace
+
+Result<MappedFile> MappedFile::Open(const std::string& path) {
+  const Descriptor d{OpenRetrying(path.c_str(), O_RDONLY)};
+  if (d.fd < 0) return IoError(path, "open");
+  GOLF_ASSIGN(const size_t size, RegularFileSize(d.fd, path));
+  MappedFile file;
+  file.path_ = path;
+  if (size > 0) {
+    void* p = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, d.fd, 0);
+    if (p == MAP_FAILED) return IoError(path, "map");
+    file.bytes_ = {static_cast<const uint8_t*>(p), size};
+  }
+  return file;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<uint8_t*>(bytes_.data()), bytes_.size());
+}
+
+Result<std::vector<uint8_t>> ReadFile(const std::string& path, size_t max_bytes) {
+  const Descriptor d{OpenRetrying(path.c_str(), O_RDONLY)};
+  if (d.fd < 0) return IoError(path, "open");
+  GOLF_ASSIGN(const size_t size, RegularFileSize(d.fd, path));
+  if (size > max_bytes) {
+    return Status{Code::kBadData, path + ": " + std::to_string(size) + " bytes, expected at most " +
+                                      std::to_string(max_bytes)};
+  }
+  std::vector<uint8_t> bytes(size);
+  for (size_t done = 0; done < size;) {
+    const ssize_t n = ::read(d.fd, bytes.data() + done, size - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return IoError(path, "read");
+    if (n == 0) return Status{Code::kIo, path + ": became shorter while it was read"};
+    done += static_cast<size_t>(n);
+  }
+  return bytes;
+}
+
+AtomicFile::AtomicFile(std::string path, std::string temporary, int descriptor)
+    : path_(std::move(path)), temporary_(std::move(temporary)), descriptor_(descriptor) {}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::move(other.temporary_)),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::unlink(temporary_.c_str());  // before close: the lock is still ours
+  ::close(descriptor_);
+}
+
+Result<AtomicFile> AtomicFile::Create(const std::string& path) {
+  const std::string temporary = path + ".partial";
+  // The lock belongs to the inode. If another writer renamed or removed it between open and flock, try again.
+  for (int attempt = 0; attempt < 16; ++attempt) {
+    Descriptor d{OpenRetrying(temporary.c_str(), O_WRONLY | O_CREAT, 0666)};
+    if (d.fd < 0) return IoError(temporary, "create");
+    if (::flock(d.fd, LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EINTR) continue;
+      if (errno != EWOULDBLOCK) return IoError(temporary, "lock");
+      return Status{Code::kBusy, path + ": another process is writing this file"};
+    }
+    struct stat opened, named;
+    if (::fstat(d.fd, &opened) != 0) return IoError(temporary, "stat");
+    if (::stat(temporary.c_str(), &named) != 0 || opened.st_ino != named.st_ino) continue;
+    if (::ftruncate(d.fd, 0) != 0) return IoError(temporary, "truncate");
+    return AtomicFile(path, temporary, std::exchange(d.fd, -1));
+  }
+  return Status{Code::kBusy, path + ": another process is writing this file"};
+}
+
+Status AtomicFile::Write(std::span<const uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(descriptor_, bytes.data(), std::min<size_t>(bytes.size(), 1 << 30));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return IoError(temporary_, "write");
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Status AtomicFile::Commit() {
+  if (SyncRetrying(descriptor_) != 0) return IoError(temporary_, "sync");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return IoError(path_, "rename into place");
+  ::close(std::exchange(descriptor_, -1));
+  return SyncFolderOf(path_);
+}
+
+Status WriteFileAtomically(const std::string& path, std::span<const uint8_t> bytes) {
+  GOLF_ASSIGN(AtomicFile file, AtomicFile::Create(path));
+  GOLF_TRY(file.Write(bytes));
+  return file.Commit();
+}
+
+}  // namespace golf

@@ -1,0 +1,62 @@
+// Files: read-only maps, bounded reads, and writes that either happen completely or not at all. Every failure is kIo with
+// the path and the system's reason; EINTR and short transfers are retried.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/base/status.h"
+
+namespace golf {
+
+// A whole file mapped read-only. Movable; bytes() stays valid until destruction. An empty file has empty bytes.
+class MappedFile {
+ public:
+  static Result<MappedFile> Open(const std::string& path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  std::span<const uint8_t> bytes() const { return bytes_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  MappedFile() = default;
+  std::string path_;
+  std::span<const uint8_t> bytes_;
+};
+
+// The bytes of a regular file, read once into memory, so that what was checked is what is used. A file longer than
+// max_bytes is refused (kBadData) before anything is allocated.
+Result<std::vector<uint8_t>> ReadFile(const std::string& path, size_t max_bytes);
+
+// A new file under a temporary name ("<path>.partial") that takes its final name on Commit: fsync, rename, fsync of the
+// folder. Until then, and if never committed, an existing file of that name is untouched and the temporary one is removed
+// by the destructor. After a crash the temporary file may remain; the next write of the same path replaces it. Two writers
+// of one path: the second gets kBusy.
+class AtomicFile {
+ public:
+  static Result<AtomicFile> Create(const std::string& path);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&& other) = delete;
+  ~AtomicFile();
+
+  Status Write(std::span<const uint8_t> bytes);
+  Status Commit();
+
+ private:
+  AtomicFile(std::string path, std::string temporary, int descriptor);
+  std::string path_, temporary_;
+  int descriptor_ = -1;
+};
+
+Status WriteFileAtomically(const std::string& path, std::span<const uint8_t> bytes);
+
+inline std::span<const uint8_t> AsBytes(const std::string& text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+}  // namespace golf
