@@ -23,14 +23,17 @@ namespace golf {
 struct KernelTable;
 
 enum class Mode { kScore, kTrain, kObserve };
-enum class Precision { kFp32, kBf16 };  // of activations and GEMM inputs; accumulation, softmax and losses are fp32
+enum class Precision {
+  kFp32,
+  kBf16
+};  // of activations and GEMM inputs; accumulation, softmax and losses are fp32
 
 struct ExecutorOptions {
   Mode mode = Mode::kScore;
   Precision precision = Precision::kFp32;
-  size_t batch = 1;         // windows, B
-  size_t length = 0;        // tokens per window, T
-  size_t scored_rows = 0;   // score: rows per window whose NLL is wanted, Q <= T; 0: all
+  size_t batch = 1;             // windows, B
+  size_t length = 0;            // tokens per window, T; 0: the program's window
+  size_t scored_rows = 0;       // score: rows per window whose NLL is wanted, Q <= T; 0: all
   std::vector<bool> trainable;  // train: per weight; empty: all
 };
 
@@ -43,8 +46,10 @@ struct FakeQuant {
 class Executor {
  public:
   // The program has passed CheckProgram. Keeps references to all three.
-  static Result<std::unique_ptr<Executor>> Create(const KernelTable& kernels, const schema::ProgramT& program,
-                                                  const TensorSet& weights, const ExecutorOptions& options);
+  static Result<std::unique_ptr<Executor>> Create(const KernelTable& kernels,
+                                                  const schema::ProgramT& program,
+                                                  const TensorSet& weights,
+                                                  const ExecutorOptions& options);
   virtual ~Executor() = default;
 
   // Must be called after the weights changed and before the next pass (casts or fake-quantises the GEMM copies).
@@ -52,24 +57,27 @@ class Executor {
 
   // Score. ids (B, T); first_row (B): position of a window's first wanted row, its Q rows follow;
   // targets, nll (B, Q): the token after each wanted row and its NLL in nats. ids and targets lie in [0, vocab).
-  virtual void Score(std::span<const int32_t> ids, std::span<const uint32_t> first_row, std::span<const int32_t> targets,
-                     std::span<float> nll) = 0;
+  virtual void Score(std::span<const int32_t> ids, std::span<const uint32_t> first_row,
+                     std::span<const int32_t> targets, std::span<float> nll) = 0;
 
   // Train. ids, targets (B, T). Adds the gradient of `loss_scale * mean NLL` to `gradients` (same layout as the weights;
   // weights that are not trainable are left alone). Returns the mean NLL of the batch in nats (fp64 sum).
-  virtual double Train(std::span<const int32_t> ids, std::span<const int32_t> targets, float loss_scale,
-                       TensorSet& gradients) = 0;
+  virtual double Train(std::span<const int32_t> ids, std::span<const int32_t> targets,
+                       float loss_scale, TensorSet& gradients) = 0;
 
   // Observe. For each Linear step: its weight index and its inputs (rows, width) as fp32.
-  using Observer = std::function<void(size_t weight, size_t rows, size_t width, const float* inputs)>;
+  using Observer =
+      std::function<void(size_t weight, size_t rows, size_t width, const float* inputs)>;
   virtual void Observe(std::span<const int32_t> ids, const Observer& observer) = 0;
 
   // A named value after a pass, as fp32 (train mode keeps all values that backward needs; others may be overwritten,
   // unless the executor was created with kObserve, which keeps every value). For tests and inspection.
   virtual Result<std::vector<float>> ReadValue(std::string_view name) const = 0;
 
-  virtual size_t arena_bytes() const = 0;   // known before the first pass; weights' GEMM copies included
-  virtual std::string PlanTable() const = 0;  // name, shape, type, offset, bytes, lifetime: one line each
+  virtual size_t arena_bytes()
+      const = 0;  // known before the first pass; weights' GEMM copies included
+  virtual std::string PlanTable()
+      const = 0;  // name, shape, type, offset, bytes, lifetime: one line each
 };
 
 }  // namespace golf

@@ -28,8 +28,12 @@ class TensorSet {
   size_t count() const { return layout_ ? layout_->size() : 0; }
   const std::string& name(size_t i) const { return (*layout_)[i].name; }
   std::span<const uint32_t> shape(size_t i) const { return (*layout_)[i].shape; }
-  std::span<float> operator[](size_t i) { return {data_.get() + (*layout_)[i].offset, (*layout_)[i].size}; }
-  std::span<const float> operator[](size_t i) const { return {data_.get() + (*layout_)[i].offset, (*layout_)[i].size}; }
+  std::span<float> operator[](size_t i) {
+    return {data_.get() + (*layout_)[i].offset, (*layout_)[i].size};
+  }
+  std::span<const float> operator[](size_t i) const {
+    return {data_.get() + (*layout_)[i].offset, (*layout_)[i].size};
+  }
   TensorView view(size_t i) const { return {name(i), shape(i), (*this)[i]}; }
   // Index by name, or count() if there is none.
   size_t Find(std::string_view name) const;

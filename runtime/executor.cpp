@@ -1,0 +1,273 @@
+#include "runtime/executor.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "kernels/base/check.h"
+#include "kernels/table.h"
+#include "runtime/plan.h"
+#include "runtime/step_calls.h"
+#include "schemas/program_generated.h"
+
+namespace golf {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+struct AlignedFree {
+  void operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{kAlignment}); }
+};
+using AlignedBytes = std::unique_ptr<std::byte[], AlignedFree>;
+
+AlignedBytes Allocate(size_t bytes) {
+  return AlignedBytes(static_cast<std::byte*>(
+      ::operator new (std::max(bytes, kAlignment), std::align_val_t{kAlignment}, std::nothrow)));
+}
+
+template <class T>
+size_t AttentionScratch(size_t batch, size_t length, uint32_t heads, uint32_t kv_heads,
+                        uint32_t head_dim, const void* kernels) {
+  return static_cast<const KernelTable*>(kernels)->ops<T>().attention_backward_scratch(
+      {batch, length, length, heads, kv_heads, head_dim});
+}
+
+// A matrix of some Linear step, as the GEMMs read it.
+struct GemmWeight {
+  size_t index;
+  bool fake_quant;
+  size_t copy_offset;  // in elements of T
+};
+
+template <class T>
+class ProgramExecutor final : public Executor {
+ public:
+  ProgramExecutor(const KernelTable& kernels, const schema::ProgramT& program,
+                  const TensorSet& weights, ExecutorOptions options)
+      : kernels_(kernels),
+        program_(program),
+        weights_(weights),
+        options_(std::move(options)),
+        plan_(MakePlan({&program, options_, sizeof(T), AttentionScratch<T>, &kernels})) {
+    FindGemmWeights();
+  }
+
+  Status Allocate() {
+    arena_ = golf::Allocate(plan_.arena_bytes);
+    if (kIsBf16) copies_ = golf::Allocate(copy_elements_ * sizeof(T));
+    if (!arena_ || (kIsBf16 && !copies_)) {
+      return {Code::kIo,
+              fmt::format("out of memory: a pass of {} windows of {} tokens needs {} bytes; use a "
+                          "smaller batch",
+                          plan_.batch, plan_.length, arena_bytes())};
+    }
+    ids_.resize(plan_.batch * plan_.length);
+    position_.resize(ids_.size());
+    for (size_t i = 0; i < position_.size(); ++i)
+      position_[i] = static_cast<int32_t>(i % plan_.length);
+    targets_.resize(plan_.batch * plan_.wanted_rows);
+    wanted_position_.resize(targets_.size());
+    wanted_row_.resize(targets_.size());
+    first_row_.resize(plan_.batch);
+    first_row_zero_.resize(plan_.batch);
+
+    operands_.arena = arena_.get();
+    operands_.weights = &weights_;
+    operands_.gemm_weight.resize(weights_.count());
+    operands_.trainable = options_.trainable;
+    operands_.ids = ids_.data();
+    operands_.targets = targets_.data();
+    operands_.first_row = first_row_.data();
+    operands_.first_row_zero = first_row_zero_.data();
+    operands_.position = position_.data();
+    operands_.wanted_position = wanted_position_.data();
+    operands_.wanted_row = wanted_row_.data();
+    calls_ = MakeStepCalls<T>(kernels_, program_, plan_, operands_);
+    WeightsChanged();
+    return {};
+  }
+
+  void WeightsChanged(std::optional<FakeQuant> fake_quant) override {
+    if (!kIsBf16 && fake_quant && !copies_) {
+      copies_ = golf::Allocate(copy_elements_ * sizeof(T));
+      GOLF_CHECK(copies_ != nullptr);
+    }
+    for (const GemmWeight& w : gemm_weights_) {
+      const float* master = weights_[w.index].data();
+      T* copy = reinterpret_cast<T*>(copies_.get()) + w.copy_offset;
+      if (fake_quant && w.fake_quant) {
+        FakeQuantise(*fake_quant, w.index, master, copy);
+      } else if constexpr (kIsBf16) {
+        kernels_.optimizer.to_bf16(weights_[w.index].size(), master, copy);
+      } else {
+        operands_.gemm_weight[w.index] = master;
+        continue;
+      }
+      operands_.gemm_weight[w.index] = copy;
+    }
+  }
+
+  void Score(std::span<const int32_t> ids, std::span<const uint32_t> first_row,
+             std::span<const int32_t> targets, std::span<float> nll) override {
+    GOLF_CHECK(options_.mode == Mode::kScore);
+    SetInputs(ids, first_row, targets);
+    for (const auto& forward : calls_.forward) forward();
+    const std::span<const float> result = Nll();
+    GOLF_CHECK(nll.size() == result.size());
+    std::ranges::copy(result, nll.begin());
+  }
+
+  double Train(std::span<const int32_t> ids, std::span<const int32_t> targets, float loss_scale,
+               TensorSet& gradients) override {
+    GOLF_CHECK(options_.mode == Mode::kTrain);
+    SetInputs(ids, {}, targets);
+    operands_.gradients = &gradients;
+    operands_.loss_gradient = loss_scale / static_cast<float>(targets_.size());
+    for (const auto& forward : calls_.forward) forward();
+    double sum = 0;
+    for (float x : Nll()) sum += x;
+    for (size_t s = calls_.backward.size(); s-- > 0;) {
+      if (calls_.backward[s]) calls_.backward[s]();
+    }
+    return sum / static_cast<double>(targets_.size());
+  }
+
+  void Observe(std::span<const int32_t> ids, const Observer& observer) override {
+    GOLF_CHECK(options_.mode == Mode::kObserve);
+    SetInputs(ids, {}, {});
+    std::vector<float> inputs;
+    for (size_t s = 0; s < calls_.forward.size(); ++s) {
+      const schema::StepT& step = *program_.steps[s];
+      if (observer && step.operation.type == schema::Operation::Linear) {
+        const PlannedBuffer& buffer = plan_.buffers[plan_.steps[s].inputs[0]];
+        Widen(buffer, inputs);
+        observer(step.weights[0], buffer.rows, buffer.width, inputs.data());
+      }
+      calls_.forward[s]();
+    }
+  }
+
+  Result<std::vector<float>> ReadValue(std::string_view name) const override {
+    for (size_t v = 0; v < program_.values.size(); ++v) {
+      if (program_.values[v]->name != name) continue;
+      std::vector<float> values;
+      Widen(plan_.buffers[plan_.value_buffer[v]], values);
+      return values;
+    }
+    return Status(Code::kUsage, fmt::format("the network has no value '{}'", name));
+  }
+
+  size_t arena_bytes() const override {
+    return plan_.arena_bytes + (kIsBf16 ? copy_elements_ * sizeof(T) : 0);
+  }
+  std::string PlanTable() const override { return FormatPlan(plan_); }
+
+ private:
+  static constexpr bool kIsBf16 = sizeof(T) != sizeof(float);
+
+  void FindGemmWeights() {
+    for (const auto& step : program_.steps) {
+      const auto* linear = step->operation.AsLinear();
+      if (linear == nullptr) continue;
+      const size_t index = step->weights[0];
+      if (std::ranges::find(gemm_weights_, index, &GemmWeight::index) != gemm_weights_.end())
+        continue;
+      gemm_weights_.push_back({index, linear->fake_quant, copy_elements_});
+      copy_elements_ += (weights_[index].size() + kAlignment - 1) / kAlignment * kAlignment;
+    }
+  }
+
+  void FakeQuantise(const FakeQuant& q, size_t index, const float* master, T* copy) {
+    const size_t rows = weights_.shape(index)[0], cols = weights_.shape(index)[1];
+    const float floor = 1 / q.divisor;
+    if constexpr (kIsBf16) {
+      kernels_.optimizer.fake_quantise_bf16(rows, cols, q.divisor, floor, q.lowest, q.highest,
+                                            master, copy);
+    } else {
+      kernels_.optimizer.fake_quantise_f32(rows, cols, q.divisor, floor, q.lowest, q.highest,
+                                           master, copy);
+    }
+  }
+
+  // Missing first rows are 0, missing targets are token 0 (nobody looks at the losses then).
+  void SetInputs(std::span<const int32_t> ids, std::span<const uint32_t> first_row,
+                 std::span<const int32_t> targets) {
+    GOLF_CHECK(ids.size() == ids_.size());
+    GOLF_CHECK(targets.empty() || targets.size() == targets_.size());
+    GOLF_CHECK(first_row.empty() || first_row.size() == plan_.batch);
+    std::ranges::copy(ids, ids_.begin());
+    std::ranges::copy(targets, targets_.begin());
+    const auto vocab = static_cast<int32_t>(program_.vocab_size);
+    const auto in_vocab = [vocab](int32_t id) { return id >= 0 && id < vocab; };
+    GOLF_CHECK(std::ranges::all_of(ids_, in_vocab) && std::ranges::all_of(targets_, in_vocab));
+    for (size_t b = 0; b < plan_.batch; ++b) {
+      const size_t first = first_row.empty() ? 0 : first_row[b];
+      GOLF_CHECK(first + plan_.wanted_rows <= plan_.length);
+      first_row_[b] = static_cast<uint32_t>(first);
+      for (size_t i = 0; i < plan_.wanted_rows; ++i) {
+        const size_t at = b * plan_.wanted_rows + i;
+        wanted_position_[at] = static_cast<int32_t>(first + i);
+        wanted_row_[at] = static_cast<int32_t>(b * plan_.length + first + i);
+      }
+    }
+  }
+
+  std::span<const float> Nll() const {
+    const PlannedBuffer& buffer = plan_.buffers[plan_.steps.back().output];
+    return {reinterpret_cast<const float*>(arena_.get() + buffer.offset), buffer.rows};
+  }
+
+  void Widen(const PlannedBuffer& buffer, std::vector<float>& values) const {
+    values.resize(buffer.rows * buffer.width);
+    const std::byte* from = arena_.get() + buffer.offset;
+    if (std::strcmp(buffer.type, "f32") == 0) {
+      std::memcpy(values.data(), from, values.size() * sizeof(float));
+      return;
+    }
+    const auto* elements = reinterpret_cast<const bf16*>(from);
+    for (size_t i = 0; i < values.size(); ++i) values[i] = ToFloat(elements[i]);
+  }
+
+  const KernelTable& kernels_;
+  const schema::ProgramT& program_;
+  const TensorSet& weights_;
+  const ExecutorOptions options_;
+  const Plan plan_;
+  std::vector<GemmWeight> gemm_weights_;
+  size_t copy_elements_ = 0;
+  AlignedBytes arena_, copies_;
+  std::vector<int32_t> ids_, targets_, position_, wanted_position_, wanted_row_;
+  std::vector<uint32_t> first_row_, first_row_zero_;
+  StepOperands operands_;
+  StepCalls calls_;
+};
+
+template <class T>
+Result<std::unique_ptr<Executor>> Make(const KernelTable& kernels, const schema::ProgramT& program,
+                                       const TensorSet& weights, const ExecutorOptions& options) {
+  auto executor = std::make_unique<ProgramExecutor<T>>(kernels, program, weights, options);
+  GOLF_TRY(executor->Allocate());
+  return std::unique_ptr<Executor>(std::move(executor));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Executor>> Executor::Create(const KernelTable& kernels,
+                                                   const schema::ProgramT& program,
+                                                   const TensorSet& weights,
+                                                   const ExecutorOptions& options) {
+  ExecutorOptions o = options;
+  if (o.length == 0) o.length = program.window;
+  if (o.batch == 0 || o.scored_rows > o.length) {
+    return Status(Code::kUsage, fmt::format("a batch of {} windows, {} of {} rows wanted", o.batch,
+                                            o.scored_rows, o.length));
+  }
+  GOLF_CHECK(o.mode == Mode::kScore || o.scored_rows == 0);
+  o.trainable.resize(weights.count(), options.trainable.empty());
+  return o.precision == Precision::kFp32 ? Make<float>(kernels, program, weights, o)
+                                         : Make<bf16>(kernels, program, weights, o);
+}
+
+}  // namespace golf
