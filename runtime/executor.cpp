@@ -85,7 +85,7 @@ class ProgramExecutor final : public Executor {
     operands_.wanted_position = wanted_position_.data();
     operands_.wanted_row = wanted_row_.data();
     calls_ = MakeStepCalls<T>(kernels_, program_, plan_, operands_);
-    WeightsChanged();
+    WeightsChanged(std::nullopt);
     return {};
   }
 
