@@ -1,0 +1,101 @@
+#include "runtime/program.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "schemas/program_generated.h"
+#include "trainer/network.h"
+
+namespace golf {
+namespace {
+
+std::unique_ptr<schema::ProgramT> Small() {
+  NetworkConfig c;
+  c.window = 32;
+  c.vocab_size = 64;
+  c.num_layers = 3;
+  c.model_dim = 32;
+  c.num_heads = 4;
+  c.num_kv_heads = 2;
+  c.mlp_hidden = 48;
+  c.rope_dims = 4;
+  c.bigram_buckets = 32;
+  c.bigram_embed_dim = 8;
+  c.xsa_last_n = 1;
+  c.ve_dim = 8;
+  c.ve_layers = {2};
+  return BuildNetwork(c);
+}
+
+TEST(Program, SurvivesItsBytes) {
+  const auto program = Small();
+  const std::vector<uint8_t> bytes = SerialiseProgram(*program);
+  const auto parsed = ParseProgram(bytes);
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message();
+  EXPECT_EQ(SerialiseProgram(**parsed), bytes);
+}
+
+TEST(Program, EveryTruncationIsRefused) {
+  const std::vector<uint8_t> bytes = SerialiseProgram(*Small());
+  for (size_t n = 0; n < bytes.size(); n += 7) {
+    EXPECT_FALSE(ParseProgram(std::span(bytes).first(n)).ok()) << n;
+  }
+}
+
+TEST(Program, AFlippedBitIsRefusedOrHarmless) {
+  const std::vector<uint8_t> bytes = SerialiseProgram(*Small());
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    std::vector<uint8_t> flipped = bytes;
+    flipped[i] ^= static_cast<uint8_t>(1U << (i % 8));
+    const auto parsed = ParseProgram(flipped);  // must not crash; what passes is a sound program
+    if (parsed.ok()) EXPECT_TRUE(CheckProgram(**parsed).ok());
+  }
+}
+
+struct Damage {
+  const char* name;
+  std::function<void(schema::ProgramT&)> apply;
+  const char* message;
+};
+
+class DamagedProgram : public testing::TestWithParam<Damage> {};
+
+TEST_P(DamagedProgram, IsRefusedByName) {
+  auto program = Small();
+  GetParam().apply(*program);
+  const Status status = CheckProgram(*program);
+  EXPECT_EQ(status.code(), Code::kBadData);
+  EXPECT_THAT(status.message(), testing::HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, DamagedProgram,
+    testing::Values(
+        Damage{"ReadBeforeWrite", [](auto& p) { std::swap(p.steps[0], p.steps[5]); },
+               "before it is written"},
+        Damage{"MissingStep", [](auto& p) { p.steps.pop_back(); }, "steps"},
+        Damage{"NoLoss",
+               [](auto& p) {
+                 p.steps.pop_back();
+                 p.values.pop_back();
+               },
+               "must be the last step"},
+        Damage{"WrongWidth", [](auto& p) { p.values[0]->width += 1; }, "expected width"},
+        Damage{"HugeWidth", [](auto& p) { p.values[0]->width = 1U << 30; }, "out of range"},
+        Damage{"HugeWeight",
+               [](auto& p) {
+                 p.weights[2]->shape = {1U << 30, 1U << 30};
+               },
+               "out of range"},
+        Damage{"TwoNames", [](auto& p) { p.values[1]->name = p.values[0]->name; },
+               "name of its own"},
+        Damage{"WeightIndex", [](auto& p) { p.steps[0]->weights[0] = 9999; }, "does not exist"},
+        Damage{"HugeWindow", [](auto& p) { p.window = 1U << 31; }, "window"},
+        Damage{"NoOperation", [](auto& p) { p.steps[1]->operation.Reset(); }, "does not know"},
+        Damage{"OutputTwice", [](auto& p) { p.steps[1]->outputs = p.steps[0]->outputs; }, "again"}),
+    [](const auto& p) { return p.param.name; });
+
+}  // namespace
+}  // namespace golf
