@@ -6,7 +6,7 @@
 
 #include "trainer/network.h"
 
-namespace golf::testing {
+namespace golf::test {
 
 inline NetworkConfig NetworkConfigFromManifest(const nlohmann::json& config, uint32_t window) {
   NetworkConfig c;
@@ -45,4 +45,4 @@ inline NetworkConfig NetworkConfigFromManifest(const nlohmann::json& config, uin
   return c;
 }
 
-}  // namespace golf::testing
+}  // namespace golf::test

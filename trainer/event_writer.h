@@ -1,0 +1,43 @@
+// TensorBoard event files: scalars over steps. A file is a sequence of TFRecords (u64 length, masked CRC-32C of the
+// length, data, masked CRC-32C of the data; little-endian), each holding one serialised tensorflow.Event message:
+// wall_time (1, double), step (2, varint), file_version (3, string) or summary (5) of value (1) with tag (1) and
+// simple_value (2, float).
+// Sources: tensorflow/core/lib/io/record_writer.h, tensorflow/core/util/event.proto, framework/summary.proto.
+#pragma once
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "kernels/base/status.h"
+
+namespace golf {
+
+// CRC-32C (Castagnoli) of the bytes, and TensorFlow's mask of it.
+uint32_t Crc32c(std::string_view bytes);
+inline uint32_t MaskCrc(uint32_t crc) { return ((crc >> 15) | (crc << 17)) + 0xa282ead8U; }
+
+class EventWriter {
+ public:
+  // Creates <folder>/events.out.tfevents.<seconds>.golf (another name if that exists) and writes its version record.
+  static Result<EventWriter> Create(const std::string& folder);
+
+  // Flushed at once; kIo names the file.
+  Status AddScalars(uint64_t step, std::span<const std::pair<std::string_view, double>> scalars);
+  const std::string& path() const { return path_; }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  EventWriter(std::string path, std::FILE* file) : path_(std::move(path)), file_(file) {}
+  Status WriteRecord(const std::string& data);
+
+  std::string path_;
+  std::unique_ptr<std::FILE, Close> file_;
+};
+
+}  // namespace golf

@@ -1,0 +1,216 @@
+#include "trainer/recipe_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <sstream>
+
+namespace golf {
+namespace {
+
+std::string Describe(const toml::node& node) {
+  std::ostringstream out;
+  node.visit([&out](const auto& value) { out << value; });
+  return out.str();
+}
+
+// The value of an assignment as a node below the key "value".
+toml::table ParseValue(const std::string& text) {
+  try {
+    return toml::parse("value = " + text);
+  } catch (const toml::parse_error&) {  // no TOML value: a string
+    return toml::table{{"value", text}};
+  }
+}
+
+// The child of a table or of an array of tables; null if there is none.
+toml::node* Child(toml::node& parent, std::string_view key) {
+  if (toml::table* table = parent.as_table()) return table->get(key);
+  if (toml::array* array = parent.as_array()) {
+    for (toml::node& element : *array) {
+      const toml::table* table = element.as_table();
+      if (table != nullptr && table->at_path("name").value_or(std::string_view()) == key)
+        return &element;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Result<toml::table> ParseToml(const std::string& text, const std::string& source) {
+  try {
+    return toml::parse(text, source);
+  } catch (const toml::parse_error& error) {
+    return Status(Code::kUsage, fmt::format("recipe '{}' line {}: {}", source,
+                                            error.source().begin.line, error.description()));
+  }
+}
+
+Status ApplyOverride(toml::table& document, const std::string& assignment) {
+  const size_t equals = assignment.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return {Code::kUsage, fmt::format("--set {}: expected key=value", assignment)};
+  }
+  toml::node* node = &document;
+  std::string_view key = std::string_view(assignment).substr(0, equals);
+  for (size_t dot; (dot = key.find('.')) != std::string_view::npos; key.remove_prefix(dot + 1)) {
+    const std::string_view part = key.substr(0, dot);
+    toml::node* child = Child(*node, part);
+    if (child == nullptr && node->is_table()) {
+      child = &node->as_table()->insert_or_assign(part, toml::table()).first->second;
+    }
+    if (child == nullptr || !(child->is_table() || child->is_array_of_tables())) {
+      return {Code::kUsage,
+              fmt::format("--set {}: there is no '{}' to set it in", assignment, part)};
+    }
+    node = child;
+  }
+  if (!node->is_table() || key.empty()) {
+    return {Code::kUsage, fmt::format("--set {}: the key does not name a value", assignment)};
+  }
+  toml::table value = ParseValue(assignment.substr(equals + 1));
+  value["value"].visit(
+      [&](auto& parsed) { node->as_table()->insert_or_assign(key, std::move(parsed)); });
+  return {};
+}
+
+std::string TableReader::Full(std::string_view key) const {
+  return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
+}
+
+void TableReader::Fail(std::string_view key, const std::string& what) {
+  if (status_.ok())
+    status_ = {Code::kUsage, fmt::format("recipe '{}': {}: {}", source_, Full(key), what)};
+}
+
+const toml::node* TableReader::Find(std::string_view key) {
+  known_.emplace(key);
+  return table_ == nullptr ? nullptr : table_->get(key);
+}
+
+uint64_t TableReader::ReadUnsigned(std::string_view key, uint64_t highest, uint64_t unchanged) {
+  const toml::node* node = Find(key);
+  if (node == nullptr) return unchanged;
+  const toml::value<int64_t>* value = node->as_integer();
+  if (value == nullptr || value->get() < 0 || static_cast<uint64_t>(value->get()) > highest) {
+    Fail(key, fmt::format("expected an integer from 0 to {}, found {}", highest, Describe(*node)));
+    return unchanged;
+  }
+  return static_cast<uint64_t>(value->get());
+}
+
+void TableReader::Read(std::string_view key, uint32_t& field) {
+  field = static_cast<uint32_t>(ReadUnsigned(key, std::numeric_limits<uint32_t>::max(), field));
+}
+
+void TableReader::Read(std::string_view key, uint64_t& field) {
+  field = ReadUnsigned(key, std::numeric_limits<int64_t>::max(), field);
+}
+
+void TableReader::Read(std::string_view key, bool& field) {
+  const toml::node* node = Find(key);
+  if (node == nullptr) return;
+  if (!node->is_boolean()) return Fail(key, "expected true or false, found " + Describe(*node));
+  field = node->as_boolean()->get();
+}
+
+void TableReader::Read(std::string_view key, double& field) {
+  const toml::node* node = Find(key);
+  if (node == nullptr) return;
+  if (!node->is_number()) return Fail(key, "expected a number, found " + Describe(*node));
+  field = *node->value<double>();
+}
+
+void TableReader::Read(std::string_view key, float& field) {
+  double value = field;
+  Read(key, value);
+  field = static_cast<float>(value);
+}
+
+void TableReader::Read(std::string_view key, std::string& field) {
+  const toml::node* node = Find(key);
+  if (node == nullptr) return;
+  if (!node->is_string()) return Fail(key, "expected a string, found " + Describe(*node));
+  field = node->as_string()->get();
+}
+
+void TableReader::Read(std::string_view key, std::vector<uint32_t>& field) {
+  const toml::node* node = Find(key);
+  if (node == nullptr) return;
+  const toml::array* array = node->as_array();
+  std::vector<uint32_t> read;
+  for (size_t i = 0; array != nullptr && i < array->size(); ++i) {
+    const std::optional<uint32_t> value = array->get(i)->value_exact<int64_t>().has_value()
+                                              ? array->get(i)->value<uint32_t>()
+                                              : std::nullopt;
+    if (value) read.push_back(*value);
+  }
+  if (array == nullptr || read.size() != array->size()) {
+    return Fail(key, "expected a list of integers, found " + Describe(*node));
+  }
+  field = std::move(read);
+}
+
+void TableReader::Read(std::string_view key, std::vector<std::string>& field) {
+  const toml::node* node = Find(key);
+  if (node == nullptr) return;
+  const toml::array* array = node->as_array();
+  std::vector<std::string> read;
+  for (size_t i = 0; array != nullptr && i < array->size(); ++i) {
+    const std::optional<std::string> value = array->get(i)->value_exact<std::string>();
+    if (value) read.push_back(*value);
+  }
+  if (array == nullptr || read.size() != array->size()) {
+    return Fail(key, "expected a list of strings, found " + Describe(*node));
+  }
+  field = std::move(read);
+}
+
+void TableReader::ReadChoice(std::string_view key, std::span<const std::string_view> names,
+                             size_t& field) {
+  std::string name(names[field]);
+  Read(key, name);
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) {
+    return Fail(key, fmt::format("expected one of {}, found '{}'", fmt::join(names, ", "), name));
+  }
+  field = static_cast<size_t>(found - names.begin());
+}
+
+TableReader TableReader::Table(std::string_view key) {
+  const toml::node* node = Find(key);
+  if (node != nullptr && !node->is_table()) Fail(key, "expected a table");
+  return {node == nullptr ? nullptr : node->as_table(), Full(key), source_};
+}
+
+std::vector<TableReader> TableReader::Tables(std::string_view key) {
+  std::vector<TableReader> tables;
+  const toml::node* node = Find(key);
+  if (node == nullptr) return tables;
+  if (!node->is_array_of_tables()) {
+    Fail(key, "expected tables in double brackets");
+    return tables;
+  }
+  for (const toml::node& element : *node->as_array()) {
+    const toml::table* table = element.as_table();
+    const auto name = table->at_path("name").value_or(std::to_string(tables.size()));
+    tables.emplace_back(table, fmt::format("{}.{}", Full(key), name), source_);
+  }
+  return tables;
+}
+
+Status TableReader::Finish() const {
+  if (!status_.ok() || table_ == nullptr) return status_;
+  for (const auto& [key, node] : *table_) {
+    if (known_.contains(key.str())) continue;
+    std::string where;
+    if (node.source().begin.line > 0) where = fmt::format(" (line {})", node.source().begin.line);
+    return {Code::kUsage, fmt::format("recipe '{}': unknown key '{}'{}; known here: {}", source_,
+                                      Full(key.str()), where, fmt::join(known_, ", "))};
+  }
+  return {};
+}
+
+}  // namespace golf

@@ -1,0 +1,22 @@
+// What changes from step to step: learning-rate factor and Muon's momentum, as pure functions of step and clock.
+#pragma once
+#include <cstdint>
+
+#include "trainer/settings.h"
+
+namespace golf {
+
+// Factor on every group's lr at `step` (0-based), `elapsed_ms` of training time after the start.
+//   steps:      1 until iterations - warmdown_iters, then (iterations - step) / warmdown_iters
+//   wall clock: warmdown = warmdown_iters * elapsed / max(step, 1); 1 while more than that is left of
+//               max_wallclock_seconds, then remaining / warmdown
+// times (step + 1) / warmup_iters during the warm-up.
+double LearningRateFactor(const ScheduleSettings& schedule, uint64_t step, double elapsed_ms);
+
+// Linear from momentum_warmup_start to momentum over momentum_warmup_steps.
+double MuonMomentum(const MuonSettings& muon, uint64_t step);
+
+// No further step is taken: all iterations are done, or the wall clock has run out.
+bool ScheduleFinished(const ScheduleSettings& schedule, uint64_t step, double elapsed_ms);
+
+}  // namespace golf
