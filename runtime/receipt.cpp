@@ -1,0 +1,64 @@
+#include "runtime/receipt.h"
+
+#include <sys/resource.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "artifact/sha256.h"
+
+namespace golf {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string CpuName() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+Platform DescribePlatform(const std::string& kernels, int threads) {
+  const Result<std::string> program = Sha256OfFile("/proc/self/exe");
+  return {CpuName(), kernels, __VERSION__, program.ok() ? *program : "unknown", threads};
+}
+
+uint64_t PeakMemoryBytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts KiB
+}
+
+nlohmann::ordered_json Receipt(const RunFacts& facts, const RunResult& result,
+                               const Platform& platform) {
+  const ScoreSums& sums = result.sums;
+  const double seconds = result.scoring_seconds;
+  Json receipt = {{"format", "golf-receipt"}, {"version", 1}};
+  receipt.update(ToJson(facts));
+  receipt["order"] = "stream";
+  receipt["scored"] = sums.targets;  // above target_tokens where the protocol scores some again
+  receipt["bytes_scored"] = sums.bytes;
+  receipt["nll_sum_nats"] = sums.nll_nats;
+  receipt["val_loss"] = sums.loss_nats();
+  receipt["val_bpb"] = sums.bits_per_byte();
+  receipt["audit_head_sha256"] =
+      result.audit_head_sha256.empty() ? Json(nullptr) : Json(result.audit_head_sha256);
+  receipt["eval"] = {
+      {"startup_seconds", result.startup_seconds},
+      {"scoring_seconds", seconds},
+      {"tokens_per_second", seconds > 0 ? static_cast<double>(sums.targets) / seconds : 0},
+      {"peak_memory_bytes", result.peak_memory_bytes}};
+  receipt["hardware"] = {{"device", "cpu"}, {"name", platform.cpu}, {"threads", platform.threads}};
+  receipt["versions"] = {{"golf", GOLF_VERSION},
+                         {"compiler", platform.compiler},
+                         {"kernels", platform.kernels},
+                         {"program_sha256", platform.program_sha256}};
+  return receipt;
+}
+
+}  // namespace golf

@@ -1,0 +1,34 @@
+// The receipt: one JSON object that says what was measured on which files. Everything in it is measured or a hash.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "kernels/base/status.h"
+#include "runtime/run_facts.h"
+#include "runtime/scorer.h"
+
+namespace golf {
+
+struct RunResult {
+  ScoreSums sums;
+  double startup_seconds = 0;  // from the program's start to the first window
+  double scoring_seconds = 0;  // score and train steps
+  uint64_t peak_memory_bytes = 0;
+  std::string audit_head_sha256;  // empty: no log was written
+};
+
+// The machine and the build, as found while running.
+struct Platform {
+  std::string cpu, kernels, compiler, program_sha256;
+  int threads = 0;
+};
+Platform DescribePlatform(const std::string& kernels, int threads);
+
+// Highest resident memory of this process so far.
+uint64_t PeakMemoryBytes();
+
+nlohmann::ordered_json Receipt(const RunFacts& facts, const RunResult& result,
+                               const Platform& platform);
+
+}  // namespace golf

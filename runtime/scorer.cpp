@@ -1,0 +1,83 @@
+#include "runtime/scorer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "kernels/base/check.h"
+
+namespace golf {
+namespace {
+
+ExecutorOptions ScoreOptions(const ScorerOptions& options) {
+  ExecutorOptions result;
+  result.mode = Mode::kScore;
+  result.precision = options.precision;
+  result.batch = options.batch;
+  result.length = options.rule.length;
+  return result;
+}
+
+}  // namespace
+
+double ScoreSums::loss_nats() const {
+  return targets == 0 ? 0 : nll_nats / static_cast<double>(targets);
+}
+
+double ScoreSums::bits_per_byte() const {
+  return bytes == 0 ? 0 : nll_nats / std::numbers::ln2 / static_cast<double>(bytes);
+}
+
+WindowScorer::WindowScorer(ExecutorFactory factory, const ScorerOptions& options)
+    : options_(options), plans_(std::move(factory), ScoreOptions(options)) {}
+
+// Two shapes only: all rows (the first window) or `stride` rows. A window with fewer targets to score runs like the
+// others; the rows behind its last target are not looked at.
+size_t WindowScorer::RowsOf(const Window& window) const {
+  return window.count > options_.rule.stride ? options_.rule.length : options_.rule.stride;
+}
+
+size_t WindowScorer::NextBatch(std::span<const Window> windows) const {
+  size_t n = 0;
+  while (n < std::min(windows.size(), options_.batch) && RowsOf(windows[n]) == RowsOf(windows[0]))
+    ++n;
+  return n;
+}
+
+Status WindowScorer::Score(const TokenStream& stream, std::span<const Window> windows,
+                           std::vector<float>& nll) {
+  const size_t batch = windows.size(), length = options_.rule.length, rows = RowsOf(windows[0]);
+  const std::span<const uint16_t> tokens = stream.tokens();
+  ids_.assign(batch * length, 0);
+  targets_.assign(batch * rows, 0);
+  first_row_.resize(batch);
+  rows_nll_.resize(batch * rows);
+  for (size_t b = 0; b < batch; ++b) {
+    const Window& w = windows[b];
+    GOLF_CHECK(RowsOf(w) == rows && w.first + rows <= length && w.end_target() <= stream.targets());
+    std::copy_n(tokens.begin() + w.start, w.length, ids_.begin() + b * length);
+    std::copy_n(tokens.begin() + w.first_target() + 1, w.count, targets_.begin() + b * rows);
+    first_row_[b] = w.first;
+  }
+  GOLF_ASSIGN(Executor * executor, plans_.Get(batch, rows));
+  executor->Score(ids_, first_row_, targets_, rows_nll_);
+
+  nll.clear();
+  for (size_t b = 0; b < batch; ++b) {
+    const auto begin = rows_nll_.begin() + b * rows;
+    const auto bad =
+        std::find_if(begin, begin + windows[b].count, [](float x) { return !std::isfinite(x); });
+    if (bad != begin + windows[b].count) {
+      return Status(Code::kBadNumbers,
+                    fmt::format("the NLL of target {} (window starting at {}) is {}",
+                                windows[b].first_target() + static_cast<size_t>(bad - begin),
+                                windows[b].start, *bad));
+    }
+    nll.insert(nll.end(), begin, begin + windows[b].count);
+  }
+  return {};
+}
+
+}  // namespace golf

@@ -1,0 +1,58 @@
+// Scores windows: NLL per target in nats, from the weights as they are. Nothing here can change a weight.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/base/status.h"
+#include "runtime/plan_cache.h"
+#include "runtime/token_stream.h"
+#include "runtime/windows.h"
+
+namespace golf {
+
+// Sums over scored targets, added in scoring order in fp64, so that they depend neither on batches nor on threads.
+struct ScoreSums {
+  double nll_nats = 0;
+  uint64_t bytes = 0;
+  uint64_t targets = 0;
+
+  void Add(float nll, uint32_t target_bytes) {
+    nll_nats += static_cast<double>(nll);
+    bytes += target_bytes;
+    ++targets;
+  }
+  double loss_nats() const;      // mean NLL per target
+  double bits_per_byte() const;  // nll / ln 2 / bytes; 0 where there are no bytes
+};
+
+struct ScorerOptions {
+  WindowRule rule;  // the windows given to Score() come from MakeWindows(rule, ...)
+  size_t batch = 32;
+  Precision precision = Precision::kFp32;
+};
+
+class WindowScorer {
+ public:
+  WindowScorer(ExecutorFactory factory, const ScorerOptions& options);
+
+  // Windows that one pass takes: the next `batch` of the same shape.
+  size_t NextBatch(std::span<const Window> windows) const;
+  // Scores one pass of windows (a prefix as NextBatch says). nll: the scored targets of all of them, in order.
+  // kBadNumbers names the first target whose NLL is not finite.
+  Status Score(const TokenStream& stream, std::span<const Window> windows, std::vector<float>& nll);
+  // The weights behind the factory's executors changed.
+  void WeightsChanged() { plans_.WeightsChanged(); }
+
+ private:
+  size_t RowsOf(const Window& window) const;
+
+  ScorerOptions options_;
+  PlanCache plans_;
+  std::vector<int32_t> ids_, targets_;  // (B, T), (B, Q)
+  std::vector<uint32_t> first_row_;     // (B)
+  std::vector<float> rows_nll_;         // (B, Q)
+};
+
+}  // namespace golf

@@ -1,0 +1,142 @@
+#include "runtime/ttt_trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/table.h"
+
+namespace golf {
+namespace {
+
+// Tokens per training pass where the user does not say; more bring no speed on a CPU, only memory.
+constexpr size_t kPassTokens = 8192;
+
+size_t MicroBatch(const TttOptions& options, size_t length) {
+  const size_t wanted =
+      options.micro_batch != 0 ? options.micro_batch : std::max<size_t>(kPassTokens / length, 1);
+  return std::min({wanted, options.batch_sequences, options.chunk_tokens / length});
+}
+
+ExecutorOptions TrainOptions(size_t batch, size_t length, Precision precision,
+                             std::vector<bool> trainable) {
+  ExecutorOptions options;
+  options.mode = Mode::kTrain;
+  options.precision = precision;
+  options.batch = batch;
+  options.length = length;
+  options.trainable = std::move(trainable);
+  return options;
+}
+
+}  // namespace
+
+Result<TttTrainer> TttTrainer::Create(const KernelTable& kernels, ExecutorFactory factory,
+                                      TensorSet& weights, const TttOptions& options,
+                                      size_t window_length, Precision precision) {
+  GOLF_TRY(CheckTttOptions(options, window_length));
+  GOLF_ASSIGN(std::vector<bool> trainable, SelectTrainable(options.trainable, weights));
+  return TttTrainer(kernels, std::move(factory), weights, options, window_length, precision,
+                    std::move(trainable));
+}
+
+TttTrainer::TttTrainer(const KernelTable& kernels, ExecutorFactory factory, TensorSet& weights,
+                       const TttOptions& options, size_t window_length, Precision precision,
+                       std::vector<bool> trainable)
+    : kernels_(&kernels),
+      weights_(&weights),
+      options_(options),
+      length_(window_length),
+      micro_batch_(MicroBatch(options, window_length)),
+      trainable_(std::move(trainable)),
+      plans_(std::move(factory), TrainOptions(micro_batch_, window_length, precision, trainable_),
+             options.fake_quant),
+      gradients_(weights.SameLayout()),
+      first_moment_(weights.SameLayout()),
+      second_moment_(options.optimizer == TttOptions::Optimizer::kAdamW ? weights.SameLayout()
+                                                                        : TensorSet()) {}
+
+Status TttTrainer::Train(const TokenStream& stream, const EvalStep& step,
+                         std::vector<TrainUpdate>& updates) {
+  const size_t sequences = (step.end - step.begin) / length_;
+  for (size_t epoch = 0; epoch < options_.epochs; ++epoch) {
+    for (size_t done = 0; done < sequences; done += options_.batch_sequences) {
+      const size_t batch = std::min(options_.batch_sequences, sequences - done);
+      GOLF_ASSIGN(const double loss, Gradient(stream, step.begin + done * length_, batch));
+      const double norm = GradientNorm();
+      if (!std::isfinite(loss) || !std::isfinite(norm)) {
+        return {
+            Code::kBadNumbers,
+            fmt::format("test-time training on chunk {}, epoch {}, update {}: the loss is {}, the "
+                        "gradient's norm {}; the learning rate was {}",
+                        step.chunk, epoch, updates.size(), loss, norm, step.lr)};
+      }
+      Update(static_cast<float>(step.lr), norm);
+      updates.push_back({loss, norm});
+    }
+  }
+  return {};
+}
+
+// Leaves the gradient of the mean NLL of `sequences` windows side by side in gradients_ and returns that mean.
+Result<double> TttTrainer::Gradient(const TokenStream& stream, size_t first_target,
+                                    size_t sequences) {
+  const std::span<const uint16_t> tokens = stream.tokens().subspan(first_target);
+  gradients_.SetZero();
+  double loss = 0;
+  for (size_t done = 0; done < sequences; done += micro_batch_) {
+    const size_t batch = std::min(micro_batch_, sequences - done);
+    const auto begin = tokens.begin() + done * length_, end = begin + batch * length_;
+    ids_.assign(begin, end);
+    targets_.assign(begin + 1, end + 1);
+    const double share = static_cast<double>(batch) / static_cast<double>(sequences);
+    GOLF_ASSIGN(Executor * executor, plans_.Get(batch, 0));
+    loss += share * executor->Train(ids_, targets_, static_cast<float>(share), gradients_);
+  }
+  return loss;
+}
+
+double TttTrainer::GradientNorm() const {
+  double sum = 0;
+  for (size_t i = 0; i < gradients_.count(); ++i) {
+    if (trainable_[i])
+      sum += kernels_->optimizer.sum_of_squares(gradients_[i].size(), gradients_[i].data());
+  }
+  return std::sqrt(sum);
+}
+
+void TttTrainer::Update(float lr, double gradient_norm) {
+  const OptimizerKernels& kernels = kernels_->optimizer;
+  // 1e-6 as in torch.nn.utils.clip_grad_norm_.
+  const double clip = options_.clip_norm > 0 ? options_.clip_norm / (gradient_norm + 1e-6) : 1;
+  const auto decay = static_cast<float>(options_.weight_decay);
+  const SgdStep sgd{lr, static_cast<float>(options_.momentum), decay};
+  const AdamWStep adamw{lr,
+                        static_cast<float>(options_.beta1),
+                        static_cast<float>(options_.beta2),
+                        static_cast<float>(options_.eps),
+                        decay,
+                        ++updates_};
+  for (size_t i = 0; i < weights_->count(); ++i) {
+    if (!trainable_[i]) continue;
+    const std::span<float> g = gradients_[i], p = (*weights_)[i], m = first_moment_[i];
+    if (clip < 1) kernels.multiply(g.size(), static_cast<float>(clip), g.data());
+    if (options_.optimizer == TttOptions::Optimizer::kSgd) {
+      kernels.sgd(sgd, g.size(), g.data(), p.data(), m.data());
+    } else {
+      kernels.adamw(adamw, g.size(), g.data(), p.data(), m.data(), second_moment_[i].data());
+    }
+  }
+  plans_.WeightsChanged();
+}
+
+std::vector<std::string> TttTrainer::TrainedNames() const {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < weights_->count(); ++i) {
+    if (trainable_[i]) names.push_back(weights_->name(i));
+  }
+  return names;
+}
+
+}  // namespace golf

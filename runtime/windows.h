@@ -1,0 +1,42 @@
+// Which windows score which targets.
+//
+// Letters: N targets, T window, S stride. Window starts are 0, S, 2S, ...; a window covers T targets, fewer at the end of
+// the stream. The window at 0 scores all it covers, the others what their last S offsets reach: each target is then
+// predicted from at least T - S tokens (but for the first ones), and S = T means windows side by side.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/base/status.h"
+
+namespace golf {
+
+// What happens where windows reach the end of the stream.
+enum class Tail {
+  kOnce,  // the first window that reaches the end scores what is left; every target is scored exactly once
+  kRepeat,  // every further start with S targets or more scores the last S again (PR 598, 668; all test-time training)
+  kRepeatAll,  // likewise every further start with one target or more (PR 1004, 1232 without test-time training)
+};
+
+struct WindowRule {
+  size_t length = 0;  // T
+  size_t stride = 0;  // S, 1..T
+  Tail tail = Tail::kOnce;
+};
+
+struct Window {
+  size_t start = 0;     // first token read, and first target covered
+  uint32_t length = 0;  // targets covered, 1..T; shorter windows are padded with token 0 behind
+  uint32_t first = 0;   // offset of the first target scored
+  uint32_t count = 0;   // targets scored: offsets first .. first + count - 1
+
+  size_t first_target() const { return start + first; }
+  size_t end_target() const { return start + first + count; }
+  bool operator==(const Window&) const = default;
+};
+
+// In stream order. kUsage unless 1 <= S <= T.
+Result<std::vector<Window>> MakeWindows(const WindowRule& rule, size_t targets);
+
+}  // namespace golf
