@@ -1,0 +1,142 @@
+// Attention's driver: cuts a call into tasks, runs them, adds up what chunks of keys left of dq.
+#include "kernels/attention.h"
+
+#include <hwy/aligned_allocator.h>
+
+#include "kernels/base/check.h"
+#include "kernels/cpu/attention_task.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/variant.h"
+
+namespace golf::cpu {
+namespace {
+
+// The calling thread's workspace, kept between calls: fresh pages would cost more than small calls do.
+void* ThreadWorkspace(size_t bytes) {
+  thread_local hwy::AlignedFreeUniquePtr<std::byte[]> memory;
+  thread_local size_t size = 0;
+  if (size < bytes) {
+    memory = hwy::AllocateAligned<std::byte>(bytes);
+    GOLF_CHECK(memory != nullptr);
+    size = bytes;
+  }
+  return memory.get();
+}
+
+// Runs f(0 .. tasks - 1), in about this order, on all threads.
+template <class F>
+void RunTasks(size_t tasks, const F& f) {
+#pragma omp parallel for schedule(dynamic, 1)
+  for (size_t i = 0; i < tasks; ++i) f(i);
+}
+
+void CheckDims(AttentionDims d) {
+  GOLF_CHECK(d.K > 0 && d.H % d.K == 0 && d.D > 0 && d.D <= kMaxHeadWidth && d.Q <= d.T);
+}
+
+template <class T>
+void Forward(const AttentionTasks<T>& tasks, const ForwardCall<T>& call) {
+  const AttentionDims& d = call.d;
+  CheckDims(d);
+  for (size_t b = 0; b < d.B; ++b) GOLF_CHECK(call.first_row_of(b) + d.Q <= d.T);
+  const size_t step = ForwardTaskRows(d), blocks = CeilDiv(d.Q, step);
+  const size_t bytes = tasks.forward_bytes(d);
+  RunTasks(d.B * d.K * blocks, [&](size_t i) {
+    const size_t block =
+        blocks - 1 - i / (d.B * d.K);  // late rows see most keys: longest tasks first
+    const size_t row = block * step, pair = i % (d.B * d.K);
+    tasks.forward(call, {pair / d.K, pair % d.K, row, std::min(step, d.Q - row)},
+                  ThreadWorkspace(bytes));
+  });
+}
+
+// dq (+)= the sum over chunks, first chunk first.
+template <class T>
+void AddPartialDq(const BackwardCall<T>& call) {
+  const AttentionDims& d = call.d;
+  const size_t width = d.H * d.D;
+  ParallelRows(d.B * d.T, width, [&](size_t begin, size_t end) {
+    for (size_t row = begin; row < end; ++row) {
+      const size_t t = row % d.T;
+      const float* window = call.partial_dq + row / d.T * PartialElements(d);
+      T* dq = call.dq.data + row * width;
+      for (size_t c = 0; c < width; ++c) {
+        float sum = call.dq.into == Into::kAdd ? ToFloat(dq[c]) : 0.0F;
+        for (size_t key = 0; key <= t; key += kChunkKeys) {
+          sum += window[PartialOffset(d, key) + (t - key) * width + c];
+        }
+        dq[c] = FromFloat<T>(sum);
+      }
+    }
+  });
+}
+
+template <class T>
+void Backward(const AttentionTasks<T>& tasks, const BackwardCall<T>& call) {
+  const AttentionDims& d = call.d;
+  CheckDims(d);
+  GOLF_CHECK(d.Q == d.T);
+  const size_t pairs = d.B * d.K, bytes = tasks.backward_bytes(d);
+  RunTasks(pairs * CeilDiv(d.T, kChunkKeys), [&](size_t i) {
+    const size_t key = i / pairs * kChunkKeys,
+                 pair = i % pairs;  // early keys first: most rows see them
+    tasks.backward(call, {pair / d.K, pair % d.K, key, std::min(kChunkKeys, d.T - key)},
+                   ThreadWorkspace(bytes));
+  });
+  if (call.partial_dq != nullptr && call.dq.data != nullptr) AddPartialDq(call);
+}
+
+size_t Scratch(AttentionDims d) { return d.B * PartialElements(d) * sizeof(float); }
+
+AttentionTable MakeTable(Variant variant) {
+  AttentionTable table{};
+  FillForwardTasks(variant, table);
+  FillBackwardTasks(variant, table);
+  return table;
+}
+
+template <Variant kVariant, class T>
+const AttentionTasks<T>& TasksOf() {
+  static const AttentionTable table = MakeTable(kVariant);
+  if constexpr (sizeof(T) == sizeof(float)) {
+    return table.f32;
+  } else {
+    return table.b16;
+  }
+}
+
+template <Variant kVariant, class T>
+void FillOps(OpKernels<T>& ops) {
+  ops.attention_forward = [](AttentionDims d, const T* q, const T* k, const T* v,
+                             const uint32_t* first_row, T* y, float* lse) {
+    Forward(TasksOf<kVariant, T>(), ForwardCall<T>{d, q, k, v, first_row, y, lse});
+  };
+  ops.attention_backward_scratch = Scratch;
+  ops.attention_backward = [](AttentionDims d, const T* q, const T* k, const T* v, const T* y,
+                              const float* lse, const T* dy, Grad<T> dq, Grad<T> dk, Grad<T> dv,
+                              void* scratch) {
+    float* partial = d.T <= kChunkKeys ? nullptr : static_cast<float*>(scratch);
+    Backward(TasksOf<kVariant, T>(), BackwardCall<T>{d, q, k, v, y, lse, dy, dq, dk, dv, partial});
+  };
+}
+
+template <Variant kVariant>
+void FillFor(KernelTable& table) {
+  FillOps<kVariant>(table.f32);
+  FillOps<kVariant>(table.b16);
+}
+
+}  // namespace
+
+void FillAttention(Variant variant, KernelTable& table) {
+  switch (variant) {
+    case Variant::kAvx512:
+      return FillFor<Variant::kAvx512>(table);
+    case Variant::kAvx2:
+      return FillFor<Variant::kAvx2>(table);
+    case Variant::kPortable:
+      return FillFor<Variant::kPortable>(table);
+  }
+}
+
+}  // namespace golf::cpu

@@ -1,0 +1,117 @@
+// How attention is cut into tasks, and what one task is told. The driver (attention.cpp) runs tasks in any order on any
+// number of threads; every row's arithmetic is settled inside one task, so that the cut never shows in the bits.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/variant.h"
+#include "kernels/ops.h"
+
+namespace golf::cpu {
+
+// Keys are tiled from position 0 on, whatever the query rows are: the order of a row's sums is fixed by its position.
+inline constexpr size_t kTileKeys = 64;
+// Query rows that share one pass over a key tile.
+inline constexpr size_t kTileRows = 64;
+// Keys of one backward task. Each task but those of one-chunk windows leaves a partial dq in the scratch buffer.
+inline constexpr size_t kChunkKeys = 512;
+
+inline size_t CeilDiv(size_t a, size_t b) { return (a + b - 1) / b; }
+inline size_t RoundUp(size_t a, size_t b) { return CeilDiv(a, b) * b; }
+
+template <class T>
+struct ForwardCall {
+  AttentionDims d;
+  const T* q;
+  const T* k;
+  const T* v;
+  const uint32_t* first_row;
+  T* y;
+  float* lse;
+
+  size_t first_row_of(size_t b) const { return first_row != nullptr ? first_row[b] : 0; }
+};
+
+// One key/value head of one window, and query rows [row, row + rows) of each query head that reads it.
+struct ForwardTask {
+  size_t b, kv_head, row, rows;
+};
+
+template <class T>
+struct BackwardCall {
+  AttentionDims d;
+  const T* q;
+  const T* k;
+  const T* v;
+  const T* y;
+  const float* lse;
+  const T* dy;
+  Grad<T> dq, dk, dv;
+  float*
+      partial_dq;  // (B, then for each chunk: T - first key, H, D); null: one chunk, which writes dq itself
+};
+
+// One key/value head of one window, and keys [key, key + keys).
+struct BackwardTask {
+  size_t b, kv_head, key, keys;
+};
+
+// Elements of partial dq that one window holds before those of the chunk that starts at `key`.
+inline size_t PartialOffset(AttentionDims d, size_t key) {
+  size_t rows = 0;
+  for (size_t start = 0; start < key; start += kChunkKeys) rows += d.T - start;
+  return rows * d.H * d.D;
+}
+
+inline size_t PartialElements(AttentionDims d) {
+  return d.T <= kChunkKeys ? 0 : PartialOffset(d, RoundUp(d.T, kChunkKeys));
+}
+
+// A variant's tasks. `workspace` is 64-byte aligned and belongs to the calling thread.
+template <class T>
+struct AttentionTasks {
+  size_t (*forward_bytes)(AttentionDims);
+  void (*forward)(const ForwardCall<T>&, ForwardTask, void* workspace);
+  size_t (*backward_bytes)(AttentionDims);
+  void (*backward)(const BackwardCall<T>&, BackwardTask, void* workspace);
+};
+
+// Both element types' tasks for one instruction set. Each file enters its own.
+struct AttentionTable {
+  AttentionTasks<float> f32;
+  AttentionTasks<bf16> b16;
+};
+
+void FillForwardTasks(Variant variant, AttentionTable& table);   // attention_forward.cpp
+void FillBackwardTasks(Variant variant, AttentionTable& table);  // attention_backward.cpp
+
+// Query rows of one forward task: enough to share the packing of a key tile, few enough to stay in the L2 cache.
+inline size_t ForwardTaskRows(AttentionDims d) {
+  const size_t group = d.H / d.K;
+  return std::max(kTileRows, RoundUp(512 / group, kTileRows));
+}
+
+}  // namespace golf::cpu
+
+// Like GOLF_DEFINE_FILL of variant.h, for an AttentionTable.
+#if HWY_ARCH_X86
+#define GOLF_DEFINE_ATTENTION_FILL(name)                              \
+  namespace golf::cpu {                                               \
+  void name(Variant variant, AttentionTable& table) {                 \
+    switch (variant) {                                                \
+      case Variant::kAvx512:                                          \
+        return N_AVX3::name(table);                                   \
+      case Variant::kAvx2:                                            \
+        return N_AVX2::name(table);                                   \
+      case Variant::kPortable:                                        \
+        return HWY_STATIC_DISPATCH(name)(table); /* the baseline's */ \
+    }                                                                 \
+  }                                                                   \
+  }
+#else
+#define GOLF_DEFINE_ATTENTION_FILL(name)                                                       \
+  namespace golf::cpu {                                                                        \
+  void name(Variant /*portable*/, AttentionTable& table) { HWY_STATIC_DISPATCH(name)(table); } \
+  }
+#endif
