@@ -6,6 +6,7 @@
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "kernels/gemm.h"
 #include "kernels/optimizers.h"
@@ -28,6 +29,7 @@ class Muon {
  private:
   struct State;
   std::unique_ptr<State> state_;
+  std::vector<float> update_;
 };
 
 }  // namespace golf

@@ -28,17 +28,46 @@ struct Grad {
 
 enum class BigramHash : uint8_t { kXorPrimes, kPolynomial };
 
-struct BigramHashDims { size_t B, T; uint32_t buckets; BigramHash hash; };
-struct EmbeddingDims { size_t N, C, V; };
-struct RmsNormDims { size_t N, C; double scale, eps; };
-struct SmearDims { size_t B, T, C; };
-struct ElementwiseDims { size_t N, C; bool scalar; };  // scalar: the parameter is one number, not C of them
-struct GatedSkipDims { size_t N, C; };
-struct QkPrepareDims { size_t N, H, D, R; double eps; };          // R rotary channels per head, even, <= D
-struct AttentionDims { size_t B, Q, T, H, K, D; };                // Q == T unless only some rows are wanted
-struct XsaDims { size_t N, H, K, D; };
-struct SquaredReluDims { size_t N, F; double negative_slope; };
-struct CrossEntropyDims { size_t N, V; double softcap; };
+struct BigramHashDims {
+  size_t B, T;
+  uint32_t buckets;
+  BigramHash hash;
+};
+struct EmbeddingDims {
+  size_t N, C, V;
+};
+struct RmsNormDims {
+  size_t N, C;
+  double scale, eps;
+};
+struct SmearDims {
+  size_t B, T, C;
+};
+struct ElementwiseDims {
+  size_t N, C;
+  bool scalar;
+};  // scalar: the parameter is one number, not C of them
+struct GatedSkipDims {
+  size_t N, C;
+};
+struct QkPrepareDims {
+  size_t N, H, D, R;
+  double eps;
+};  // R rotary channels per head, even, <= D
+struct AttentionDims {
+  size_t B, Q, T, H, K, D;
+};  // Q == T unless only some rows are wanted
+struct XsaDims {
+  size_t N, H, K, D;
+};
+struct SquaredReluDims {
+  size_t N, F;
+  double negative_slope;
+};
+struct CrossEntropyDims {
+  size_t N, V;
+  double softcap;
+};
 
 template <class T>
 struct OpKernels {
@@ -50,53 +79,63 @@ struct OpKernels {
   void (*rmsnorm_backward)(RmsNormDims, const T* x, const T* dy, Grad<T> dx);
 
   void (*smear_forward)(SmearDims, const T* x, const float* gate, T* y);
-  void (*smear_backward)(SmearDims, const T* x, const float* gate, const T* dy, Grad<T> dx, float* dgate);
+  void (*smear_backward)(SmearDims, const T* x, const float* gate, const T* dy, Grad<T> dx,
+                         float* dgate);
 
   void (*add_forward)(ElementwiseDims, const T* a, const T* b, T* y);
   void (*add_backward)(ElementwiseDims, const T* dy, Grad<T> da, Grad<T> db);
 
   void (*scale_forward)(ElementwiseDims, const T* x, const float* w, T* y);
-  void (*scale_backward)(ElementwiseDims, const T* x, const float* w, const T* dy, Grad<T> dx, float* dw);
+  void (*scale_backward)(ElementwiseDims, const T* x, const float* w, const T* dy, Grad<T> dx,
+                         float* dw);
 
   void (*scaled_add_forward)(ElementwiseDims, const T* a, const T* b, const float* w, T* y);
-  void (*scaled_add_backward)(ElementwiseDims, const T* b, const float* w, const T* dy, Grad<T> da, Grad<T> db, float* dw);
+  void (*scaled_add_backward)(ElementwiseDims, const T* b, const float* w, const T* dy, Grad<T> da,
+                              Grad<T> db, float* dw);
 
   // w: (2, C), or 2 scalars.
   void (*mix_forward)(ElementwiseDims, const T* a, const T* b, const float* w, T* y);
-  void (*mix_backward)(ElementwiseDims, const T* a, const T* b, const float* w, const T* dy, Grad<T> da, Grad<T> db,
-                       float* dw);
+  void (*mix_backward)(ElementwiseDims, const T* a, const T* b, const float* w, const T* dy,
+                       Grad<T> da, Grad<T> db, float* dw);
 
-  void (*gated_skip_forward)(GatedSkipDims, const T* x, const T* skip, const float* w, const float* gate, T* y);
-  void (*gated_skip_backward)(GatedSkipDims, const T* x, const T* skip, const float* w, const float* gate, const T* dy,
-                              Grad<T> dx, Grad<T> dskip, float* dw, float* dgate);
+  void (*gated_skip_forward)(GatedSkipDims, const T* x, const T* skip, const float* w,
+                             const float* gate, T* y);
+  void (*gated_skip_backward)(GatedSkipDims, const T* x, const T* skip, const float* w,
+                              const float* gate, const T* dy, Grad<T> dx, Grad<T> dskip, float* dw,
+                              float* dgate);
 
   // gain (H) or null; cos, sin (T, R/2) by position; position (N) of each row within its window.
-  void (*qk_prepare_forward)(QkPrepareDims, const T* x, const float* gain, const float* cos, const float* sin,
-                             const int32_t* position, T* y);
-  void (*qk_prepare_backward)(QkPrepareDims, const T* x, const float* gain, const float* cos, const float* sin,
-                              const int32_t* position, const T* dy, Grad<T> dx, float* dgain);
+  void (*qk_prepare_forward)(QkPrepareDims, const T* x, const float* gain, const float* cos,
+                             const float* sin, const int32_t* position, T* y);
+  void (*qk_prepare_backward)(QkPrepareDims, const T* x, const float* gain, const float* cos,
+                              const float* sin, const int32_t* position, const T* dy, Grad<T> dx,
+                              float* dgain);
 
   // q (B, Q, H, D), k and v (B, T, K, D), y like q. first_row (B): position of a window's first query row; the Q rows
   // follow it. lse (B, Q, H), the log-sum-exp of the scaled scores, may be null. Never holds a T x T matrix.
-  void (*attention_forward)(AttentionDims, const T* q, const T* k, const T* v, const uint32_t* first_row, T* y, float* lse);
+  void (*attention_forward)(AttentionDims, const T* q, const T* k, const T* v,
+                            const uint32_t* first_row, T* y, float* lse);
   // Q == T. scratch: attention_backward_scratch(dims) bytes, 64-byte aligned.
   size_t (*attention_backward_scratch)(AttentionDims);
-  void (*attention_backward)(AttentionDims, const T* q, const T* k, const T* v, const T* y, const float* lse, const T* dy,
-                             Grad<T> dq, Grad<T> dk, Grad<T> dv, void* scratch);
+  void (*attention_backward)(AttentionDims, const T* q, const T* k, const T* v, const T* y,
+                             const float* lse, const T* dy, Grad<T> dq, Grad<T> dk, Grad<T> dv,
+                             void* scratch);
 
   void (*xsa_forward)(XsaDims, const T* y, const T* v, T* out);
   void (*xsa_backward)(XsaDims, const T* y, const T* v, const T* dout, Grad<T> dy, Grad<T> dv);
 
   // scale, bias (F), both or neither.
-  void (*squared_relu_forward)(SquaredReluDims, const T* x, const float* scale, const float* bias, T* y);
-  void (*squared_relu_backward)(SquaredReluDims, const T* x, const float* scale, const T* dy, Grad<T> dx, float* dscale,
-                                float* dbias);
+  void (*squared_relu_forward)(SquaredReluDims, const T* x, const float* scale, const float* bias,
+                               T* y);
+  void (*squared_relu_backward)(SquaredReluDims, const T* x, const float* scale, const T* dy,
+                                Grad<T> dx, float* dscale, float* dbias);
 
   // z (N, V) in float; target (N) in [0, V); nll (N) in nats. lse (N): log-sum-exp of the capped logits, may be null.
-  void (*cross_entropy_forward)(CrossEntropyDims, const float* z, const int32_t* target, float* nll, float* lse);
+  void (*cross_entropy_forward)(CrossEntropyDims, const float* z, const int32_t* target, float* nll,
+                                float* lse);
   // dnll: the same upstream gradient for every row.
-  void (*cross_entropy_backward)(CrossEntropyDims, const float* z, const int32_t* target, const float* lse, float dnll,
-                                 T* dz);
+  void (*cross_entropy_backward)(CrossEntropyDims, const float* z, const int32_t* target,
+                                 const float* lse, float dnll, T* dz);
 
   // dst[n] = src[row[n]], rows of C.
   void (*gather_rows)(size_t n, size_t c, const T* src, const int32_t* row, T* dst);

@@ -6,9 +6,17 @@
 
 namespace golf {
 
-struct AdamWStep { float lr, beta1, beta2, eps, weight_decay; long step; };  // step counts from 1
-struct SgdStep { float lr, momentum, weight_decay; };
-struct MuonStep { float lr, momentum, weight_decay; int iterations; };  // iterations: Newton-Schulz, 5 in the references
+struct AdamWStep {
+  float lr, beta1, beta2, eps, weight_decay;
+  long step;
+};  // step counts from 1
+struct SgdStep {
+  float lr, momentum, weight_decay;
+};
+struct MuonStep {
+  float lr, momentum, weight_decay;
+  int iterations;
+};  // iterations: Newton-Schulz, 5 in the references
 
 struct OptimizerKernels {
   // m <- b1 m + (1-b1) g; v <- b2 v + (1-b2) g^2; p <- p - lr/(1-b1^n) * m / (sqrt(v)/sqrt(1-b2^n) + eps)
@@ -20,12 +28,14 @@ struct OptimizerKernels {
   // Sum of squares in double, in an order that only depends on n.
   double (*sum_of_squares)(size_t n, const float* x);
   void (*multiply)(size_t n, float factor, float* x);
+  // y <- a x + b y
+  void (*axpby)(size_t n, float a, const float* x, float b, float* y);
   // Per row: s = max(max|w| / divisor, floor), y = w + (clamp(round_half_even(w / s), lowest, highest) * s - w).
   // T: float or bf16 output.
-  void (*fake_quantise_f32)(size_t rows, size_t cols, float divisor, float floor, float lowest, float highest,
-                            const float* w, float* y);
-  void (*fake_quantise_bf16)(size_t rows, size_t cols, float divisor, float floor, float lowest, float highest,
-                             const float* w, bf16* y);
+  void (*fake_quantise_f32)(size_t rows, size_t cols, float divisor, float floor, float lowest,
+                            float highest, const float* w, float* y);
+  void (*fake_quantise_bf16)(size_t rows, size_t cols, float divisor, float floor, float lowest,
+                             float highest, const float* w, bf16* y);
   void (*to_bf16)(size_t n, const float* x, bf16* y);
 };
 

@@ -1,0 +1,125 @@
+#include "kernels/qk_prepare.h"
+
+#include "kernels/base/check.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/variant.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/qk_prepare.cpp"
+#include <hwy/foreach_target.h>
+
+#include "kernels/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace golf::cpu::HWY_NAMESPACE {
+namespace {
+
+constexpr size_t kMaxHeadWidth = 256;
+constexpr size_t kHeadsAtOnce = 32;  // whose gain gradients are summed side by side
+
+template <class T>
+float HeadInverseRms(QkPrepareDims d, const T* x) {
+  const float ss = SumVectors(d.D, [&](size_t i, auto width) HWY_ATTR {
+    const V v = Load(x + i, width);
+    return hn::Mul(v, v);
+  });
+  return 1.0F / std::sqrt(ss / static_cast<float>(d.D) + static_cast<float>(d.eps));
+}
+
+// Turns the first 2 * half channels; sign -1 turns back.
+HWY_INLINE void TurnPairs(size_t half, float sign, const float* cos, const float* sin,
+                          float* HWY_RESTRICT u) {
+  ForVectors(0, half, [&](size_t j, auto width) HWY_ATTR {
+    const V a = Load(u + j, width), b = Load(u + half + j, width);
+    const V c = Load(cos + j, width), s = hn::Mul(hn::Set(D(), sign), Load(sin + j, width));
+    Store(hn::MulAdd(b, s, hn::Mul(a, c)), u + j, width);
+    Store(hn::NegMulAdd(a, s, hn::Mul(b, c)), u + half + j, width);
+  });
+}
+
+template <class T>
+void QkPrepareForward(QkPrepareDims d, const T* x, const float* gain, const float* cos,
+                      const float* sin, const int32_t* position, T* y) {
+  GOLF_CHECK(d.D <= kMaxHeadWidth);
+  const size_t half = d.R / 2;
+  ParallelRows(d.N, d.H * d.D, [&](size_t begin, size_t end) HWY_ATTR {
+    alignas(64) float u[kMaxHeadWidth];
+    for (size_t n = begin; n < end; ++n) {
+      const size_t angles = static_cast<size_t>(position[n]) * half;
+      for (size_t h = 0; h < d.H; ++h) {
+        const size_t at = (n * d.H + h) * d.D;
+        const V r = hn::Set(D(), HeadInverseRms(d, x + at));
+        const V w = hn::Set(D(), gain == nullptr ? 1.0F : gain[h]);
+        ForVectors(0, d.D, [&](size_t i, auto width) HWY_ATTR {
+          Store(hn::Mul(r, Load(x + at + i, width)), u + i, width);
+        });
+        TurnPairs(half, 1.0F, cos + angles, sin + angles, u);
+        ForVectors(0, d.D, [&](size_t i, auto width) HWY_ATTR {
+          Store(hn::Mul(w, Load(u + i, width)), y + at + i, width);
+        });
+      }
+    }
+  });
+}
+
+// One head of one token; returns its part of dgain[h].
+template <class T>
+HWY_INLINE float BackwardHead(QkPrepareDims d, const T* x, float gain, const float* cos,
+                              const float* sin, const T* dy, Grad<T> dx, size_t at) {
+  alignas(64) float g[kMaxHeadWidth];
+  ForVectors(0, d.D,
+             [&](size_t i, auto width) HWY_ATTR { Store(Load(dy + at + i, width), g + i, width); });
+  TurnPairs(d.R / 2, -1.0F, cos, sin, g);
+  const float r = HeadInverseRms(d, x + at);
+  const float dot = r * SumVectors(d.D, [&](size_t i, auto width) HWY_ATTR {
+                      return hn::Mul(Load(g + i, width), Load(x + at + i, width));
+                    });
+  const V factor = hn::Set(D(), gain * r);
+  const V through_r = hn::Set(D(), r * dot / static_cast<float>(d.D));
+  ForVectors(0, d.D, [&](size_t i, auto width) HWY_ATTR {
+    const V direct = hn::NegMulAdd(through_r, Load(x + at + i, width), Load(g + i, width));
+    StoreGrad(hn::Mul(factor, direct), dx, at + i, width);
+  });
+  return dot;
+}
+
+// Threads share the heads, so that a gain's gradient is summed over the tokens in order.
+template <class T>
+void QkPrepareBackward(QkPrepareDims d, const T* x, const float* gain, const float* cos,
+                       const float* sin, const int32_t* position, const T* dy, Grad<T> dx,
+                       float* dgain) {
+  GOLF_CHECK(d.D <= kMaxHeadWidth);
+  ParallelFor(d.H, 1, [&](size_t begin, size_t end) HWY_ATTR {
+    for (size_t first = begin; first < end; first += kHeadsAtOnce) {
+      const size_t last = std::min(end, first + kHeadsAtOnce);
+      double sums[kHeadsAtOnce] = {};
+      for (size_t n = 0; n < d.N; ++n) {
+        const size_t angles = static_cast<size_t>(position[n]) * (d.R / 2);
+        for (size_t h = first; h < last; ++h) {
+          const float w = gain == nullptr ? 1.0F : gain[h];
+          const size_t at = (n * d.H + h) * d.D;
+          sums[h - first] +=
+              static_cast<double>(BackwardHead(d, x, w, cos + angles, sin + angles, dy, dx, at));
+        }
+      }
+      if (dgain != nullptr)
+        for (size_t h = first; h < last; ++h) dgain[h] += static_cast<float>(sums[h - first]);
+    }
+  });
+}
+
+}  // namespace
+
+void FillQkPrepare(KernelTable& table) {
+  table.f32.qk_prepare_forward = QkPrepareForward<float>;
+  table.f32.qk_prepare_backward = QkPrepareBackward<float>;
+  table.b16.qk_prepare_forward = QkPrepareForward<bf16>;
+  table.b16.qk_prepare_backward = QkPrepareBackward<bf16>;
+}
+
+}  // namespace golf::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+GOLF_DEFINE_FILL(FillQkPrepare)
+#endif

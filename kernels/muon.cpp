@@ -1,0 +1,92 @@
+#include "kernels/muon.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/table.h"
+
+namespace golf {
+namespace {
+
+constexpr float kLinear = 3.4445F, kCubic = -4.7750F, kQuintic = 2.0315F;
+constexpr double kNormFloor = 1e-7;
+
+}  // namespace
+
+// X has `rows` x `cols` as stored. Instead of transposing a tall X, its Gram matrix is formed on the other side:
+// wide: A = X X^T, X <- (.) X;  tall: A = X^T X, X <- X (.). A is square with the shorter side.
+struct Muon::State {
+  const KernelTable& kernels;
+  size_t rows, cols, side;
+  Element precision;
+  std::unique_ptr<Gemm> gram, square, apply;
+  std::vector<float> x, next, a, b;  // x and next: rows * cols; a and b: side * side
+  std::vector<bf16> x16, a16;        // what the products read in bf16
+
+  State(const KernelTable& k, size_t r, size_t c, Element p)
+      : kernels(k), rows(r), cols(c), side(std::min(r, c)), precision(p) {
+    const bool tall = rows > cols;
+    const size_t other = std::max(rows, cols);
+    gram = kernels.make_gemm({side, side, other, tall, !tall, precision});
+    square = kernels.make_gemm({side, side, side, false, false, precision});
+    apply = kernels.make_gemm({rows, cols, side, false, false, precision});
+    x.resize(rows * cols);
+    next.resize(rows * cols);
+    a.resize(side * side);
+    b.resize(side * side);
+    if (precision == Element::kBf16) {
+      x16.resize(rows * cols);
+      a16.resize(side * side);
+    }
+  }
+
+  // The matrix in the element type of the products.
+  const void* Operand(const std::vector<float>& matrix, std::vector<bf16>& rounded) const {
+    if (precision == Element::kFloat) return matrix.data();
+    kernels.optimizer.to_bf16(matrix.size(), matrix.data(), rounded.data());
+    return rounded.data();
+  }
+
+  void Orthogonalise(int iterations, float* matrix) {
+    const OptimizerKernels& op = kernels.optimizer;
+    const bool tall = rows > cols;
+    const size_t n = rows * cols;
+    std::copy(matrix, matrix + n, x.begin());
+    const double norm = std::sqrt(op.sum_of_squares(n, x.data()));
+    op.multiply(n, static_cast<float>(1.0 / (norm + kNormFloor)), x.data());
+    for (int i = 0; i < iterations; ++i) {
+      const void* xs = Operand(x, x16);
+      gram->Run(xs, xs, a.data());
+      const void* as = Operand(a, a16);
+      square->Run(as, as, b.data());
+      op.axpby(a.size(), kCubic, a.data(), kQuintic, b.data());
+      const void* bs = Operand(b, a16);
+      apply->Run(tall ? xs : bs, tall ? bs : xs, next.data());
+      op.axpby(n, 1.0F, next.data(), kLinear, x.data());
+    }
+    std::copy(x.begin(), x.end(), matrix);
+  }
+};
+
+Muon::Muon(const KernelTable& kernels, size_t rows, size_t cols, Element precision)
+    : state_(std::make_unique<State>(kernels, rows, cols, precision)), update_(rows * cols) {}
+
+Muon::~Muon() = default;
+
+void Muon::Orthogonalise(int iterations, float* x) { state_->Orthogonalise(iterations, x); }
+
+void Muon::Step(const MuonStep& step, const float* g, float* p, float* buffer) {
+  const OptimizerKernels& op = state_->kernels.optimizer;
+  const size_t n = update_.size();
+  op.axpby(n, 1.0F, g, step.momentum, buffer);
+  std::copy(g, g + n, update_.begin());
+  op.axpby(n, step.momentum, buffer, 1.0F, update_.data());
+  Orthogonalise(step.iterations, update_.data());
+  const double aspect = static_cast<double>(state_->rows) / static_cast<double>(state_->cols);
+  const double factor = static_cast<double>(step.lr) * std::sqrt(std::max(1.0, aspect));
+  const double keep = 1.0 - static_cast<double>(step.lr) * static_cast<double>(step.weight_decay);
+  op.axpby(n, static_cast<float>(-factor), update_.data(), static_cast<float>(keep), p);
+}
+
+}  // namespace golf
