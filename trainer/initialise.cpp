@@ -9,8 +9,8 @@
 #include "kernels/base/bf16.h"
 #include "kernels/base/check.h"
 #include "schemas/program_generated.h"
-#include "trainer/name_pattern.h"
 #include "trainer/random.h"
+#include "trainer/weight_names.h"
 
 namespace golf {
 namespace {

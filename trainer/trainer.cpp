@@ -1,0 +1,183 @@
+#include "trainer/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+#include "kernels/base/check.h"
+#include "kernels/table.h"
+#include "schemas/program_generated.h"
+#include "trainer/schedule.h"
+
+namespace golf {
+
+Trainer::Trainer(const KernelTable& kernels, const schema::ProgramT& program, TensorSet weights,
+                 const TrainSettings& settings, std::vector<WeightUpdate> updates,
+                 Precision precision)
+    : kernels_(kernels),
+      window_(program.window),
+      settings_(settings),
+      weights_(std::move(weights)),
+      gradients_(weights_.SameLayout()),
+      optimizer_(kernels, weights_, settings_, std::move(updates),
+                 precision == Precision::kBf16 ? Element::kBf16 : Element::kFloat),
+      stale_gradients_(weights_.count()) {
+  if (settings_.ema_decay > 0) {
+    ema_ = weights_.SameLayout();
+    ema_.CopyFrom(weights_);
+  }
+  for (size_t i = 0; i < weights_.count(); ++i) {
+    if (optimizer_.updates()[i].stale_gradient) stale_gradients_[i].resize(weights_[i].size());
+  }
+}
+
+Result<std::unique_ptr<Trainer>> Trainer::Create(const KernelTable& kernels,
+                                                 const schema::ProgramT& program, TensorSet weights,
+                                                 const TrainSettings& settings,
+                                                 Precision precision) {
+  GOLF_ASSIGN(std::vector<WeightUpdate> updates, AssignUpdates(weights, settings));
+  ExecutorOptions options;
+  options.mode = Mode::kTrain;
+  options.precision = precision;
+  options.batch = settings.batch.micro_windows;
+  options.length = program.window;
+  for (const WeightUpdate& update : updates) {
+    options.trainable.push_back(update.rule != UpdateRule::kNone || update.stale_gradient);
+  }
+  std::unique_ptr<Trainer> trainer(
+      new Trainer(kernels, program, std::move(weights), settings, std::move(updates), precision));
+  GOLF_ASSIGN(trainer->executor_, Executor::Create(kernels, program, trainer->weights_, options));
+  return trainer;
+}
+
+Result<StepReport> Trainer::Step(std::span<const int32_t> ids, std::span<const int32_t> targets,
+                                 double elapsed_ms, const Proceed& proceed) {
+  GOLF_CHECK(ids.size() == settings_.batch.tokens && targets.size() == ids.size());
+  StepReport report;
+  report.step = step_;
+  report.lr_factor = LearningRateFactor(settings_.schedule, step_, elapsed_ms);
+  report.muon_momentum = MuonMomentum(settings_.muon, step_);
+  report.late_qat =
+      late_qat_ || (settings_.late_qat.enabled && report.lr_factor < settings_.late_qat.threshold);
+  const bool fake_quant = report.late_qat && !settings_.reference.dead_late_qat;
+  executor_->WeightsChanged(fake_quant ? std::optional(settings_.late_qat.levels) : std::nullopt);
+
+  GOLF_ASSIGN(report.loss_nats, Gradients(ids, targets, proceed));
+  GOLF_ASSIGN(report.grad_norm, GradientNorm());
+  if (settings_.grad_clip_norm > 0) {
+    const double factor = std::min(1.0, settings_.grad_clip_norm / (report.grad_norm + 1e-6));
+    if (factor < 1) {
+      const std::span<float> all = gradients_.all();
+      kernels_.optimizer.multiply(all.size(), static_cast<float>(factor), all.data());
+    }
+  }
+  for (size_t i = 0; i < stale_gradients_.size(); ++i) {
+    if (!stale_gradients_[i].empty()) std::ranges::copy(gradients_[i], stale_gradients_[i].begin());
+  }
+  optimizer_.Step(report.lr_factor, report.muon_momentum, gradients_, weights_);
+  if (settings_.ema_decay > 0) {
+    kernels_.optimizer.ema(weights_.all().size(), static_cast<float>(settings_.ema_decay),
+                           weights_.all().data(), ema_.all().data());
+  }
+  late_qat_ = report.late_qat;
+  ++step_;
+  return report;
+}
+
+// Leaves the gradient of the step's mean NLL (plus stale gradients) in gradients_; returns that mean.
+Result<double> Trainer::Gradients(std::span<const int32_t> ids, std::span<const int32_t> targets,
+                                  const Proceed& proceed) {
+  gradients_.SetZero();
+  for (size_t i = 0; i < stale_gradients_.size(); ++i) {
+    std::ranges::copy(stale_gradients_[i], gradients_[i].begin());
+  }
+  const size_t micro_tokens = settings_.batch.micro_windows * window_;
+  const size_t passes = ids.size() / micro_tokens;
+  double sum = 0;
+  for (size_t pass = 0; pass < passes; ++pass) {
+    if (proceed && !proceed(pass * settings_.batch.micro_windows)) {
+      return Status(Code::kInterrupted, fmt::format("step {} was abandoned", step_));
+    }
+    const double loss = executor_->Train(ids.subspan(pass * micro_tokens, micro_tokens),
+                                         targets.subspan(pass * micro_tokens, micro_tokens),
+                                         1.0F / static_cast<float>(passes), gradients_);
+    if (!std::isfinite(loss)) {
+      return Status(Code::kBadNumbers,
+                    fmt::format("step {}: the loss of micro-batch {} of {} is {}", step_, pass + 1,
+                                passes, loss));
+    }
+    sum += loss;
+  }
+  return sum / static_cast<double>(passes);
+}
+
+Result<double> Trainer::GradientNorm() const {
+  double sum = 0;
+  for (size_t i = 0; i < gradients_.count(); ++i) {
+    const double squares =
+        kernels_.optimizer.sum_of_squares(gradients_[i].size(), gradients_[i].data());
+    if (!std::isfinite(squares)) {
+      return Status(Code::kBadNumbers,
+                    fmt::format("step {}: the gradient of '{}' holds a NaN or infinity", step_,
+                                gradients_.name(i)));
+    }
+    sum += squares;
+  }
+  return std::sqrt(sum);
+}
+
+size_t Trainer::memory_bytes() const {
+  const size_t sets = settings_.ema_decay > 0 ? 3 : 2;
+  return sets * weights_.all().size_bytes() + optimizer_.state_bytes() + executor_->arena_bytes();
+}
+
+namespace {
+
+std::vector<TensorView> Views(const TensorSet& set) {
+  std::vector<TensorView> views;
+  for (size_t i = 0; i < set.count(); ++i) views.push_back(set.view(i));
+  return views;
+}
+
+}  // namespace
+
+Trainer::State Trainer::state() const {
+  State state;
+  state.step = step_;
+  state.optimizer_steps = optimizer_.steps();
+  state.late_qat = late_qat_;
+  state.weights = Views(weights_);
+  state.ema = Views(ema_);
+  for (size_t i = 0; i < stale_gradients_.size(); ++i) {
+    if (stale_gradients_[i].empty()) continue;
+    state.stale_gradients.push_back({weights_.name(i), weights_.shape(i), stale_gradients_[i]});
+  }
+  for (size_t slot = 0; slot < std::size(state.optimizer); ++slot) {
+    state.optimizer[slot] = optimizer_.Slot(slot);
+  }
+  return state;
+}
+
+Status Trainer::Load(const State& state) {
+  GOLF_TRY(weights_.Load(state.weights));
+  if (settings_.ema_decay > 0) GOLF_TRY(ema_.Load(state.ema));
+  for (size_t slot = 0; slot < std::size(state.optimizer); ++slot) {
+    GOLF_TRY(optimizer_.LoadSlot(slot, state.optimizer[slot]));
+  }
+  for (const TensorView& tensor : state.stale_gradients) {
+    const size_t i = weights_.Find(tensor.name);
+    if (i == weights_.count() || stale_gradients_[i].size() != tensor.data.size()) {
+      return {Code::kBadData,
+              fmt::format("stale gradient '{}' does not belong to this recipe", tensor.name)};
+    }
+    std::ranges::copy(tensor.data, stale_gradients_[i].begin());
+  }
+  optimizer_.set_steps(state.optimizer_steps);
+  step_ = state.step;
+  late_qat_ = state.late_qat;
+  return {};
+}
+
+}  // namespace golf
