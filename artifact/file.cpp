@@ -52,8 +52,8 @@ Result<size_t> RegularFileSize(int fd, const std::string& path) {
 }
 
 Status SyncFolderOf(const std::string& path) {
-  std::string folder = std::filesystem::path(path).parent_path().string();
-  if (folder.empty()) folder = ".";
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  const std::string folder = parent.empty() ? std::string(".") : parent.string();
   const Descriptor d{OpenRetrying(folder.c_str(), O_RDONLY | O_DIRECTORY)};
   if (d.fd < 0) return IoError(folder, "open the folder");
   // Some file systems have no fsync for folders and say EINVAL; the rename is then as durable as it gets.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cstring>
 
 #include "artifact/file.h"
@@ -149,6 +150,16 @@ std::string ToHex(std::span<const uint8_t> bytes) {
     text += kDigits[b & 15];
   }
   return text;
+}
+
+bool FromHex(std::string_view text, std::vector<uint8_t>& bytes) {
+  if (text.size() % 2 != 0) return false;
+  bytes.assign(text.size() / 2, 0);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const char* pair = text.data() + 2 * i;
+    if (std::from_chars(pair, pair + 2, bytes[i], 16).ptr != pair + 2) return false;
+  }
+  return true;
 }
 
 Result<std::string> Sha256OfFile(const std::string& path) {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "kernels/base/status.h"
 
@@ -28,6 +30,8 @@ class Sha256 {
 
 // Lower-case hexadecimal.
 std::string ToHex(std::span<const uint8_t> bytes);
+// False if `text` is not pairs of hexadecimal digits.
+bool FromHex(std::string_view text, std::vector<uint8_t>& bytes);
 
 // Hexadecimal digest of a file's contents.
 Result<std::string> Sha256OfFile(const std::string& path);
