@@ -34,7 +34,7 @@ struct ExecutorOptions {
   size_t batch = 1;             // windows, B
   size_t length = 0;            // tokens per window, T; 0: the program's window
   size_t scored_rows = 0;       // score: rows per window whose NLL is wanted, Q <= T; 0: all
-  std::vector<bool> trainable;  // train: per weight; empty: all
+  std::vector<bool> trainable = {};  // train: per weight; empty: all
 };
 
 // Straight-through fake quantisation of Linear weights (schema Linear.fake_quant) in forward and backward:

@@ -31,11 +31,9 @@ class Planner {
 
   Plan Make() {
     FindRows();
+    if (training()) FindGradientFlow();
     PlaceValues();
-    if (training()) {
-      FindGradientFlow();
-      PlaceGradients();
-    }
+    if (training()) PlaceGradients();
     AssignOffsets();
     return std::move(plan_);
   }
@@ -82,6 +80,18 @@ class Planner {
     }
   }
 
+  // Forward over the list: a step needs backward if a trainable weight lies at or above it.
+  void FindGradientFlow() {
+    needs_gradient_.assign(program_.values.size(), false);
+    for (size_t s = 0; s < steps_; ++s) {
+      bool needed = false;
+      for (uint32_t v : step(s).inputs) needed = needed || needs_gradient_[v];
+      for (uint32_t w : step(s).weights) needed = needed || request_.options.trainable[w];
+      needs_gradient_[step(s).outputs[0]] = needed;
+      plan_.steps[s].backward = needed;
+    }
+  }
+
   // Forward: a buffer per value, gathered copies, and what backward wants kept.
   void PlaceValues() {
     const bool keep_all = request_.options.mode == Mode::kObserve;
@@ -106,13 +116,14 @@ class Planner {
           buffer = gathered[v];
         }
         KeepUntil(buffer, time);
-        if (training() && (traits.backward_inputs >> i & 1)) KeepUntil(buffer, BackwardTime(s));
+        if (planned.backward && (traits.backward_inputs >> i & 1))
+          KeepUntil(buffer, BackwardTime(s));
         planned.inputs.push_back(buffer);
       }
       const uint32_t out = step(s).outputs[0];
       rows[out] = planned.rows;
       int last = keep_all ? EndOfTime() : time;
-      if (training() && traits.backward_output) last = BackwardTime(s);
+      if (planned.backward && traits.backward_output) last = BackwardTime(s);
       const size_t n = RowCount(planned.rows);
       const bool is_float = out == logits || s + 1 == steps_;
       planned.output = is_float ? AddBuffer(value(out).name, n, value(out).width, "f32", 4, time,
@@ -125,29 +136,17 @@ class Planner {
 
   void PlaceSaved(size_t s, size_t n) {
     const int time = static_cast<int>(s);
-    const int last = training() ? BackwardTime(s) : time;
+    const int last = plan_.steps[s].backward ? BackwardTime(s) : time;
     const std::string& name = value(step(s).outputs[0]).name;
     PlannedStep& planned = plan_.steps[s];
     if (step(s).operation.type == Operation::HashEmbedding) {
       planned.saved = AddBuffer(name + ".bucket", n, 1, "i32", 4, time, last);
-    } else if (!training()) {
+    } else if (!planned.backward) {
       return;
     } else if (const auto* attention = step(s).operation.AsAttention()) {
       planned.saved = AddBuffer(name + ".lse", n, attention->heads, "f32", 4, time, last);
     } else if (step(s).operation.type == Operation::SoftcapCrossEntropy) {
       planned.saved = AddBuffer(name + ".lse", n, 1, "f32", 4, time, last);
-    }
-  }
-
-  // Forward over the list: a step needs backward if a trainable weight lies at or above it.
-  void FindGradientFlow() {
-    needs_gradient_.assign(program_.values.size(), false);
-    for (size_t s = 0; s < steps_; ++s) {
-      bool needed = false;
-      for (uint32_t v : step(s).inputs) needed = needed || needs_gradient_[v];
-      for (uint32_t w : step(s).weights) needed = needed || request_.options.trainable[w];
-      needs_gradient_[step(s).outputs[0]] = needed;
-      plan_.steps[s].backward = needed;
     }
   }
 

@@ -37,9 +37,10 @@ TEST(Program, SurvivesItsBytes) {
   EXPECT_EQ(SerialiseProgram(**parsed), bytes);
 }
 
+// FlatBuffers end with up to 7 bytes of padding, which may be missing.
 TEST(Program, EveryTruncationIsRefused) {
   const std::vector<uint8_t> bytes = SerialiseProgram(*Small());
-  for (size_t n = 0; n < bytes.size(); n += 7) {
+  for (size_t n = 0; n + 7 < bytes.size(); n += 5) {
     EXPECT_FALSE(ParseProgram(std::span(bytes).first(n)).ok()) << n;
   }
 }
@@ -50,7 +51,9 @@ TEST(Program, AFlippedBitIsRefusedOrHarmless) {
     std::vector<uint8_t> flipped = bytes;
     flipped[i] ^= static_cast<uint8_t>(1U << (i % 8));
     const auto parsed = ParseProgram(flipped);  // must not crash; what passes is a sound program
-    if (parsed.ok()) EXPECT_TRUE(CheckProgram(**parsed).ok());
+    if (parsed.ok()) {
+      EXPECT_TRUE(CheckProgram(**parsed).ok());
+    }
   }
 }
 
