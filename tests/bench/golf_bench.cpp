@@ -1,0 +1,30 @@
+// golf-bench: prints a table of kernels with their times and their shares of what the machine can do.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "kernels/threads.h"
+#include "tests/bench/bench.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("Times every kernel in fp32 and bf16 against this machine's measured limits.");
+  int threads = golf::Threads();
+  double seconds = 0.3;
+  std::string filter;
+  app.add_option("--threads", threads, "threads to use")->check(CLI::PositiveNumber);
+  app.add_option("--seconds", seconds, "time per figure")->check(CLI::NonNegativeNumber);
+  app.add_option("--filter", filter, "only rows whose name contains this");
+  CLI11_PARSE(app, argc, argv);
+  golf::SetThreads(threads);
+
+  const auto table = golf::KernelsFor("cpu");
+  if (!table.ok()) {
+    fmt::print(stderr, "golf-bench: error: {}\n", table.status().message());
+    return static_cast<int>(table.status().code());
+  }
+  fmt::print("{} {}, {} threads\n", (*table)->device, (*table)->instructions, threads);
+  const golf::bench::Bench bench(**table, seconds, filter);
+  golf::bench::GemmRows(bench);
+  golf::bench::AttentionRows(bench);
+  return 0;
+}
