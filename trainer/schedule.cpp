@@ -35,6 +35,10 @@ double MuonMomentum(const MuonSettings& m, uint64_t step) {
   return (1 - share) * m.momentum_warmup_start + share * m.momentum;
 }
 
+bool LateQatOn(const LateQatSettings& q, bool was_on, double lr_factor) {
+  return was_on || (q.enabled && lr_factor < q.threshold);
+}
+
 bool ScheduleFinished(const ScheduleSettings& s, uint64_t step, double elapsed_ms) {
   return step >= s.iterations ||
          (s.max_wallclock_seconds > 0 && elapsed_ms >= 1000 * s.max_wallclock_seconds);

@@ -1,4 +1,4 @@
-// What changes from step to step: learning-rate factor and Muon's momentum, as pure functions of step and clock.
+// What changes from step to step, as pure functions of step and clock: learning-rate factor, Muon's momentum, late QAT.
 #pragma once
 #include <cstdint>
 
@@ -15,6 +15,9 @@ double LearningRateFactor(const ScheduleSettings& schedule, uint64_t step, doubl
 
 // Linear from momentum_warmup_start to momentum over momentum_warmup_steps.
 double MuonMomentum(const MuonSettings& muon, uint64_t step);
+
+// Whether late QAT is on in a step with this learning-rate factor; once on (`was_on`) it stays on.
+bool LateQatOn(const LateQatSettings& late_qat, bool was_on, double lr_factor);
 
 // No further step is taken: all iterations are done, or the wall clock has run out.
 bool ScheduleFinished(const ScheduleSettings& schedule, uint64_t step, double elapsed_ms);

@@ -59,8 +59,7 @@ Result<StepReport> Trainer::Step(std::span<const int32_t> ids, std::span<const i
   report.step = step_;
   report.lr_factor = LearningRateFactor(settings_.schedule, step_, elapsed_ms);
   report.muon_momentum = MuonMomentum(settings_.muon, step_);
-  report.late_qat =
-      late_qat_ || (settings_.late_qat.enabled && report.lr_factor < settings_.late_qat.threshold);
+  report.late_qat = LateQatOn(settings_.late_qat, late_qat_, report.lr_factor);
   const bool fake_quant = report.late_qat && !settings_.reference.dead_late_qat;
   executor_->WeightsChanged(fake_quant ? std::optional(settings_.late_qat.levels) : std::nullopt);
 

@@ -12,6 +12,9 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"inputs", InputsGolden},
     {"model", ModelGolden},
+    {"optim", OptimGolden},
+    {"schedule", ScheduleGolden},
+    {"loader", LoaderGolden},
 };
 // clang-format on
 
