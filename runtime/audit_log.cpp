@@ -65,6 +65,9 @@ Status AuditLog::FlushScored() {
                   {"nll_nats", pending_.nll_nats},
                   {"bytes", pending_.bytes},
                   {"count", pending_.targets}}));
+  totals_.nll_nats += pending_.nll_nats;
+  totals_.bytes += pending_.bytes;
+  totals_.targets += pending_.targets;
   pending_ = {};
   return {};
 }
@@ -83,15 +86,15 @@ Status AuditLog::Trained(const TrainedChunk& trained) {
   return {};
 }
 
-Status AuditLog::Finish(const ScoreSums& totals) {
+Status AuditLog::Finish() {
   GOLF_TRY(FlushScored());
   GOLF_TRY(Write({{"type", "end"},
                   {"weights", weights_version_},
-                  {"nll_nats", totals.nll_nats},
-                  {"bytes", totals.bytes},
-                  {"count", totals.targets},
-                  {"loss_nats", totals.loss_nats()},
-                  {"bits_per_byte", totals.bits_per_byte()}}));
+                  {"nll_nats", totals_.nll_nats},
+                  {"bytes", totals_.bytes},
+                  {"count", totals_.targets},
+                  {"loss_nats", totals_.loss_nats()},
+                  {"bits_per_byte", totals_.bits_per_byte()}}));
   if (fsync(descriptor_) != 0 && errno != EINVAL &&
       errno != EROFS) {  // EINVAL: a pipe or /dev/null
     return {Code::kIo, fmt::format("cannot sync {}: {}", path_, std::strerror(errno))};

@@ -23,8 +23,8 @@ class AuditLog : public EvalObserver {
 
   Status Scored(const ScoredWindow& window) override;
   Status Trained(const TrainedChunk& chunk) override;
-  // The end record with the totals, and fsync.
-  Status Finish(const ScoreSums& totals);
+  // The end record with the totals of the score records, and fsync.
+  Status Finish();
 
   // Hash of the last line written: after Finish() it stands for the whole log.
   const std::string& head_sha256() const { return head_; }
@@ -41,6 +41,7 @@ class AuditLog : public EvalObserver {
   // Neighbouring windows scored by the same weights share a record.
   size_t begin_ = 0, end_ = 0;  // targets
   ScoreSums pending_;
+  ScoreSums totals_;  // of the records written
 };
 
 }  // namespace golf

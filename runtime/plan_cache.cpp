@@ -4,6 +4,13 @@
 
 namespace golf {
 
+ExecutorFactory ExecutorsOf(const KernelTable& kernels, const schema::ProgramT& program,
+                            const TensorSet& weights) {
+  return [&](const ExecutorOptions& options) {
+    return Executor::Create(kernels, program, weights, options);
+  };
+}
+
 PlanCache::PlanCache(ExecutorFactory factory, ExecutorOptions base,
                      std::optional<FakeQuant> fake_quant)
     : factory_(std::move(factory)), base_(std::move(base)), fake_quant_(fake_quant) {}

@@ -11,8 +11,17 @@
 
 namespace golf {
 
+struct KernelTable;
+namespace schema {
+struct ProgramT;
+}
+
 // Makes an executor of one network and one set of weights; tests put their own in.
 using ExecutorFactory = std::function<Result<std::unique_ptr<Executor>>(const ExecutorOptions&)>;
+
+// The ordinary factory. Keeps references to all three.
+ExecutorFactory ExecutorsOf(const KernelTable& kernels, const schema::ProgramT& program,
+                            const TensorSet& weights);
 
 class PlanCache {
  public:

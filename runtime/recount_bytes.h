@@ -19,9 +19,8 @@ class ByteRecount {
  public:
   ByteRecount(ByteTable table, std::vector<uint16_t> tokens)
       : table_(std::move(table)), tokens_(std::move(tokens)) {}
-  // The artifact's byte table and all tokens of the shards, in order.
-  static Result<ByteRecount> Open(const std::string& artifact_path,
-                                  std::span<const std::string> shard_paths);
+  // All tokens of the shards, in order.
+  static Result<ByteRecount> Open(ByteTable table, std::span<const std::string> shard_paths);
 
   // No value if the range reaches beyond the text or a token beyond the table.
   std::optional<uint64_t> Bytes(TargetRange range) const;

@@ -61,6 +61,7 @@ std::optional<TargetRange> RangeOf(const Json& record) {
   return range;
 }
 
+// The receipt adds target by target, the log record by record.
 bool Near(double a, double b) {
   return std::abs(a - b) <= 1e-10 * std::max(std::abs(a), std::abs(b));
 }
@@ -70,9 +71,7 @@ class Verifier {
   Verifier(std::string path, const AuditEvidence& evidence)
       : path_(std::move(path)), evidence_(evidence) {}
 
-  Result<AuditReport> Run() {
-    GOLF_ASSIGN(const std::vector<uint8_t> bytes, ReadFile(path_, kMaxLogBytes));
-    std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  Result<AuditReport> Run(std::string_view rest) {
     report_.head_sha256 = std::string(64, '0');
     while (!rest.empty()) {
       ++line_;
@@ -152,8 +151,8 @@ class Verifier {
         return Wrong(fmt::format("shard {} is another file than {}", i, evidence_.shard_paths[i]));
       }
     }
-    if (!evidence_.artifact_path.empty()) {
-      GOLF_ASSIGN(recount_, ByteRecount::Open(evidence_.artifact_path, evidence_.shard_paths));
+    if (evidence_.byte_table) {
+      GOLF_ASSIGN(recount_, ByteRecount::Open(*evidence_.byte_table, evidence_.shard_paths));
       report_.bytes_recounted = true;
     }
     return {};
@@ -214,17 +213,17 @@ class Verifier {
       return Wrong(fmt::format("targets {} to {} are never scored", scored_, report_.targets));
     }
     if (trained_last_) return Wrong("there was training after the last score");
-    const double nll = Number(record, "nll_nats");
-    report_.loss_nats = report_.count == 0 ? 0 : nll / static_cast<double>(report_.count);
-    report_.bits_per_byte =
-        report_.bytes == 0 ? 0 : nll / (kLn2 * static_cast<double>(report_.bytes));
-    if (!Near(nll, report_.nll_nats) || Whole(record, "bytes") != report_.bytes ||
+    if (report_.count > 0)
+      report_.loss_nats = report_.nll_nats / static_cast<double>(report_.count);
+    if (report_.bytes > 0) {
+      report_.bits_per_byte = report_.nll_nats / kLn2 / static_cast<double>(report_.bytes);
+    }
+    if (Number(record, "nll_nats") != report_.nll_nats || Whole(record, "bytes") != report_.bytes ||
         Whole(record, "count") != report_.count ||
-        !Near(Number(record, "loss_nats"), report_.loss_nats) ||
-        !Near(Number(record, "bits_per_byte"), report_.bits_per_byte)) {
+        Number(record, "loss_nats") != report_.loss_nats ||
+        Number(record, "bits_per_byte") != report_.bits_per_byte) {
       return Wrong("the totals are not those of the score records");
     }
-    report_.nll_nats = nll;
     ended_ = true;
     return {};
   }
@@ -260,8 +259,15 @@ class Verifier {
 
 }  // namespace
 
+Result<AuditReport> VerifyAuditText(std::string_view log, const std::string& name,
+                                    const AuditEvidence& evidence) {
+  return Verifier(name, evidence).Run(log);
+}
+
 Result<AuditReport> VerifyAudit(const std::string& log_path, const AuditEvidence& evidence) {
-  return Verifier(log_path, evidence).Run();
+  GOLF_ASSIGN(const std::vector<uint8_t> bytes, ReadFile(log_path, kMaxLogBytes));
+  return VerifyAuditText({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, log_path,
+                         evidence);
 }
 
 }  // namespace golf

@@ -6,19 +6,23 @@
 // records before it produced; sums, loss and bits per byte of the end record follow from the score records.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "artifact/byte_table.h"
 #include "kernels/base/status.h"
 
 namespace golf {
 
 // What the log is compared with beyond itself. Empty: not compared.
 struct AuditEvidence {
-  std::string
-      artifact_path;  // hash; with shards also the bytes of every score record, counted again
+  std::string artifact_path;             // hash
   std::vector<std::string> shard_paths;  // hashes, in order
-  std::string receipt_path;              // head of the log and totals
+  std::optional<ByteTable>
+      byte_table;            // with shards: the bytes of every score record are counted again
+  std::string receipt_path;  // head of the log and totals
 };
 
 struct AuditReport {
@@ -33,5 +37,8 @@ struct AuditReport {
 
 // kBadData: "FILE, line N: what is wrong". kIo if something cannot be read.
 Result<AuditReport> VerifyAudit(const std::string& log_path, const AuditEvidence& evidence = {});
+// The same of a log in memory; `name` is what messages call it.
+Result<AuditReport> VerifyAuditText(std::string_view log, const std::string& name,
+                                    const AuditEvidence& evidence = {});
 
 }  // namespace golf

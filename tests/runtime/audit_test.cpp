@@ -1,0 +1,273 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "artifact/file.h"
+#include "artifact/sha256.h"
+#include "kernels/table.h"
+#include "runtime/audit_log.h"
+#include "runtime/receipt.h"
+#include "runtime/recount_bytes.h"
+#include "runtime/verify_audit.h"
+#include "tests/runtime/fake_executor.h"
+#include "tests/runtime/made_up_text.h"
+
+namespace golf {
+namespace {
+
+using testing::HasSubstr;
+using Json = nlohmann::ordered_json;
+using Lines = std::vector<std::string>;
+
+// A run with test-time training on fakes, its log and what can be done to it.
+class Audit : public testing::Test {
+ protected:
+  void SetUp() override { Run("once"); }
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  void Run(const std::string& protocol) {
+    const TokenStream stream = test::RandomStream(64 * 10 + 1);
+    TensorSet weights = test::FakeWeights();
+    test::FakeCalls calls;
+    const auto factory = test::FakeExecutors(weights, calls);
+    RunFacts facts;
+    facts.artifact_sha256 = std::string(64, 'a');
+    facts.shards = {{"folder/val_\xff.bin", std::string(64, 'b'), stream.tokens().size()}};
+    facts.stream_tokens = stream.tokens().size();
+    facts.targets = stream.targets();
+    facts.rule = {64, 16, protocol == "once" ? Tail::kOnce : Tail::kRepeat};
+    facts.protocol = protocol;
+    facts.ttt = TttOptions();
+    facts.ttt->chunk_tokens = 256;
+    facts.ttt->trainable = FreezeFirstBlocks(1);
+    const auto windows = *MakeWindows(facts.rule, stream.targets());
+    const auto steps = ScoreFirst(windows, stream.targets(), 64, *facts.ttt);
+    WindowScorer scorer(factory, {facts.rule, 8, Precision::kFp32});
+    TttTrainer trainer = std::move(
+        *TttTrainer::Create(**CpuKernels(), factory, weights, *facts.ttt, 64, Precision::kFp32));
+    const auto log = std::move(*AuditLog::Create(path_, facts));
+    EvalObserver* observers[] = {log.get()};
+    sums_ = *Evaluate({stream, bytes_, windows, steps}, scorer, &trainer, observers);
+    ASSERT_TRUE(log->Finish().ok());
+    head_ = log->head_sha256();
+    std::ifstream file(path_);
+    lines_.clear();
+    for (std::string line; std::getline(file, line);) lines_.push_back(line);
+  }
+
+  static std::string Verify(const Lines& lines, const AuditEvidence& evidence = {}) {
+    std::string log;
+    for (const std::string& line : lines) log += line + '\n';
+    return VerifyAuditText(log, "log", evidence).status().message();
+  }
+
+  // A forger who knows the format: edits one record, then mends the chain and the weight versions behind it.
+  Lines Forge(size_t at, const std::function<void(Json&)>& edit) { return Mend(lines_, at, edit); }
+  static Lines Mend(Lines lines, size_t at = SIZE_MAX,
+                    const std::function<void(Json&)>& edit = {}) {
+    std::string prev(64, '0'), weights;
+    for (size_t i = 0; i < lines.size(); ++i) {
+      Json record = Json::parse(lines[i]);
+      if (i == 0) weights = record["artifact_sha256"];
+      if (i > 0) record["weights"] = weights;
+      if (i == at) edit(record);
+      record["prev"] = prev;
+      lines[i] = record.dump();
+      prev = ToHex(Sha256::Of(AsBytes(lines[i])));
+      if (record["type"] == "train") weights = prev;
+    }
+    return lines;
+  }
+
+  size_t Find(const std::string& type, size_t nth = 0) const {
+    for (size_t i = 0; i < lines_.size(); ++i) {
+      if (Json::parse(lines_[i])["type"] == type && nth-- == 0) return i;
+    }
+    ADD_FAILURE() << "no " << type;
+    return 0;
+  }
+
+  const std::string path_ =
+      testing::TempDir() + "golf_audit_" + std::to_string(getpid()) + ".jsonl";
+  const ByteTable bytes_ = test::MadeUpBytes();
+  ScoreSums sums_;
+  std::string head_;
+  Lines lines_;
+};
+
+TEST_F(Audit, AnHonestLogVerifies) {
+  const auto report = VerifyAudit(path_);
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  EXPECT_EQ(report->targets, 640U);
+  EXPECT_EQ(report->count, 640U);
+  EXPECT_EQ(report->repeated, 0U);
+  EXPECT_EQ(report->train_records, 2U);
+  EXPECT_EQ(report->score_records, 3U);
+  EXPECT_EQ(report->updates, 20U);
+  EXPECT_EQ(report->bytes, sums_.bytes);
+  EXPECT_DOUBLE_EQ(report->bits_per_byte, sums_.bits_per_byte());
+  EXPECT_EQ(report->head_sha256, head_);
+}
+
+TEST_F(Audit, MendingAnHonestLogChangesNothing) { EXPECT_EQ(Mend(lines_), lines_); }
+
+TEST_F(Audit, EveryAlteredByteIsDetected) {
+  for (size_t i = 0; i < lines_.size(); ++i) {
+    for (size_t c = 0; c < lines_[i].size(); ++c) {
+      Lines altered = lines_;
+      altered[i][c] = static_cast<char>(altered[i][c] ^ 1);
+      EXPECT_NE(Verify(altered), "") << "line " << i << ", column " << c;
+    }
+  }
+}
+
+TEST_F(Audit, DroppedSwappedDoubledAndCutRecordsAreDetected) {
+  for (size_t i = 0; i < lines_.size(); ++i) {
+    Lines dropped = lines_, doubled = lines_,
+          cut(lines_.begin(), lines_.begin() + static_cast<long>(i));
+    dropped.erase(dropped.begin() + static_cast<long>(i));
+    doubled.insert(doubled.begin() + static_cast<long>(i), lines_[i]);
+    EXPECT_NE(Verify(dropped), "") << i;
+    EXPECT_NE(Verify(doubled), "") << i;
+    EXPECT_NE(Verify(cut), "") << i;
+    if (i == 0) continue;
+    Lines swapped = lines_;
+    std::swap(swapped[i - 1], swapped[i]);
+    EXPECT_NE(Verify(swapped), "") << i;
+  }
+}
+
+TEST_F(Audit, DroppedRecordsAreDetectedBehindAMendedChain) {
+  for (size_t i = 1; i < lines_.size(); ++i) {
+    if (Json::parse(lines_[i])["type"] == "train") continue;  // not having trained is no offence
+    Lines dropped = lines_;
+    dropped.erase(dropped.begin() + static_cast<long>(i));
+    EXPECT_NE(Verify(Mend(dropped)), "") << i;
+  }
+}
+
+TEST_F(Audit, TrainingBeforeScoringIsDetected) {
+  Lines lines = lines_;
+  std::swap(lines[Find("score", 0)], lines[Find("train", 0)]);
+  EXPECT_THAT(Verify(Mend(lines)), HasSubstr("before they are scored"));
+  EXPECT_THAT(Verify(Forge(Find("train", 0),
+                           [](Json& r) {
+                             r["range"] = {256, 512};
+                           })),
+              HasSubstr("before they are scored"));
+}
+
+TEST_F(Audit, ScoringTwiceOrNotAtAllIsDetected) {
+  EXPECT_THAT(Verify(Forge(Find("score", 1), [](Json& r) { r["range"][0] = 200; })),
+              HasSubstr("a second time"));
+  EXPECT_THAT(Verify(Forge(Find("score", 1), [](Json& r) { r["range"][0] = 260; })),
+              HasSubstr("never scored"));
+  EXPECT_THAT(
+      Verify(Forge(Find("score", 2), [](Json& r) { r["range"][1] = 639, r["count"] = 127; })),
+      HasSubstr("never scored"));
+}
+
+TEST_F(Audit, TrainingOnTheLastChunkIsDetected) {
+  Lines lines = lines_;
+  Json train = Json::parse(lines[Find("train", 1)]);
+  train["range"] = {512, 640};
+  lines.insert(lines.end() - 1, train.dump());
+  EXPECT_THAT(Verify(Mend(lines)), HasSubstr("after the last score"));
+}
+
+TEST_F(Audit, TrainingThatWasNotAnnouncedIsDetected) {
+  EXPECT_THAT(Verify(Forge(0, [](Json& r) { r["ttt"] = nullptr; })),
+              HasSubstr("without test-time training"));
+}
+
+TEST_F(Audit, ScoresByOtherWeightsAreDetected) {
+  EXPECT_THAT(Verify(Forge(Find("score", 1), [](Json& r) { r["weights"] = std::string(64, 'c'); })),
+              HasSubstr("other weights"));
+}
+
+TEST_F(Audit, SumsThatDoNotAddUpAreDetected) {
+  const size_t end = lines_.size() - 1;
+  for (const char* field : {"nll_nats", "loss_nats", "bits_per_byte"}) {
+    EXPECT_THAT(Verify(Forge(end, [&](Json& r) { r[field] = r[field].get<double>() * 0.999; })),
+                HasSubstr("totals"));
+  }
+  EXPECT_THAT(Verify(Forge(end, [](Json& r) { r["bytes"] = r["bytes"].get<uint64_t>() + 1; })),
+              HasSubstr("totals"));
+  EXPECT_THAT(Verify(Forge(Find("score"), [](Json& r) { r["nll_nats"] = -1.0; })),
+              HasSubstr("0 or more"));
+  EXPECT_THAT(Verify(Forge(Find("score"), [](Json& r) { r["count"] = 5; })),
+              HasSubstr("length of the range"));
+}
+
+TEST_F(Audit, HostileLinesAreRefused) {
+  for (const std::string& line : {std::string(100000, '['), std::string("{}"), std::string(""),
+                                  std::string("null"), std::string("{\"type\":1}"), lines_[0] + " ",
+                                  std::string("{\"a\":") + std::string(100000, '['),
+                                  "{\"type\":\"end\"," + lines_[0].substr(1)}) {
+    EXPECT_NE(Verify({line}), "");
+  }
+  EXPECT_NE(Verify({}), "");
+  EXPECT_EQ(VerifyAudit("/nonexistent/log").status().code(), Code::kIo);
+}
+
+TEST_F(Audit, TheReferenceProtocolRepeatsItsTailOnly) {
+  Run("reference");
+  const auto report = VerifyAudit(path_);
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  EXPECT_EQ(report->repeated, 48U);
+  EXPECT_EQ(report->count, 688U);
+  EXPECT_THAT(Verify(Forge(0, [](Json& r) { r["protocol"] = "once"; })),
+              HasSubstr("a second time"));
+  EXPECT_THAT(Verify(Forge(Find("score", 1), [](Json& r) { r["range"][0] = 200; })),
+              HasSubstr("a second time"));
+}
+
+TEST_F(Audit, AReceiptOfAnotherRunIsDetected) {
+  const std::string path = path_ + ".receipt";
+  RunResult result;
+  result.sums = sums_;
+  result.audit_head_sha256 = head_;
+  AuditEvidence evidence;
+  evidence.receipt_path = path;
+  const auto verify = [&](const Json& receipt) {
+    std::ofstream(path) << receipt.dump(2);
+    return Verify(lines_, evidence);
+  };
+  Json receipt = Receipt({}, result, DescribePlatform("test", 1));
+  EXPECT_EQ(verify(receipt), "");
+  receipt["val_bpb"] = 1.0;
+  EXPECT_THAT(verify(receipt), HasSubstr("val_bpb"));
+  result.audit_head_sha256 = std::string(64, '1');
+  EXPECT_THAT(verify(Receipt({}, result, {})), HasSubstr("audit_head_sha256"));
+  EXPECT_THAT(verify("text"), HasSubstr("not a receipt"));
+  std::filesystem::remove(path);
+}
+
+// The log's bytes are those of the text; a space counted in table and sum alike would show.
+TEST_F(Audit, RecountingAgreesWithTheScorer) {
+  const TokenStream stream = test::RandomStream(64 * 10 + 1);
+  const ByteRecount recount(bytes_, {stream.tokens().begin(), stream.tokens().end()});
+  for (const std::string& line : lines_) {
+    const Json record = Json::parse(line);
+    if (record["type"] != "score") continue;
+    EXPECT_EQ(recount.Bytes({record["range"][0], record["range"][1]}),
+              record["bytes"].get<uint64_t>());
+  }
+  EXPECT_EQ(recount.Bytes({0, stream.tokens().size()}), std::nullopt);
+}
+
+TEST_F(Audit, ALogThatCannotBeWrittenIsAnError) {
+  EXPECT_EQ(AuditLog::Create("/nonexistent/folder/log", {}).status().code(), Code::kIo);
+  if (std::filesystem::exists("/dev/full")) {
+    EXPECT_EQ(AuditLog::Create("/dev/full", {}).status().code(), Code::kIo);
+  }
+}
+
+}  // namespace
+}  // namespace golf
