@@ -1,0 +1,218 @@
+#include "artifact/quantise.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "artifact/half.h"
+#include "kernels/base/check.h"
+
+// Compiled with -ffp-contract=off (CMakeLists.txt): a fused multiply-add would move codes.
+
+namespace golf {
+namespace {
+
+// Adding and subtracting 1.5 * 2^23 rounds |x| < 2^22 half to even, without a call.
+inline float RoundHalfToEven(float x) { return (x + 0x1.8p23F) - 0x1.8p23F; }
+
+// Where a quantile lies in the sorted magnitudes of a row of n.
+struct Rank {
+  size_t low, high;
+  float fraction;
+};
+
+Rank RankOf(double fraction, size_t n) {
+  const float rank = static_cast<float>(fraction) * static_cast<float>(n - 1);
+  const float low = std::floor(rank);
+  return {static_cast<size_t>(low), static_cast<size_t>(std::ceil(rank)), rank - low};
+}
+
+float Interpolate(float a, float b, float t) {
+  return t < 0.5F ? a + t * (b - a) : b - (b - a) * (1.0F - t);
+}
+
+// The quantiles of |w| for all fractions. Only the magnitudes from the lowest rank on are sorted.
+void MagnitudeQuantiles(std::span<const float> w, std::span<const double> fractions,
+                        std::vector<float>& scratch, float* quantiles) {
+  scratch.resize(w.size());
+  std::transform(w.begin(), w.end(), scratch.begin(), [](float x) { return std::fabs(x); });
+  const size_t first = RankOf(*std::min_element(fractions.begin(), fractions.end()), w.size()).low;
+  const auto tail = scratch.begin() + static_cast<ptrdiff_t>(first);
+  std::nth_element(scratch.begin(), tail, scratch.end());
+  std::sort(tail, scratch.end());
+  for (size_t i = 0; i < fractions.size(); ++i) {
+    const Rank rank = RankOf(fractions[i], w.size());
+    quantiles[i] = Interpolate(scratch[rank.low], scratch[rank.high], rank.fraction);
+  }
+}
+
+// sum (w - code * step)^2: squares in float, as the reference, the sum in double with a fixed order.
+double SquaredError(std::span<const float> w, float step, float lowest, float highest) {
+  constexpr size_t kLanes = 16;
+  const auto square = [=](float x) {
+    const float e = x - RoundHalfToEven(std::min(std::max(x / step, lowest), highest)) * step;
+    return e * e;
+  };
+  std::array<double, kLanes> lanes{};
+  size_t i = 0;
+  for (; i + kLanes <= w.size(); i += kLanes) {
+    for (size_t k = 0; k < kLanes; ++k) lanes[k] += static_cast<double>(square(w[i + k]));
+  }
+  double sum = 0;
+  for (; i < w.size(); ++i) sum += static_cast<double>(square(w[i]));
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
+// The value that a step has once stored; 0 or infinity if it has none.
+float Stored(float step, ScaleType type) {
+  return type == ScaleType::kFloat32 ? step : HalfToFloat(FloatToHalf(step));
+}
+
+void AppendScale(float step, ScaleType type, std::vector<uint8_t>& scales) {
+  const uint16_t half = FloatToHalf(step);
+  const auto* bytes = reinterpret_cast<const uint8_t*>(type == ScaleType::kFloat32
+                                                           ? static_cast<const void*>(&step)
+                                                           : static_cast<const void*>(&half));
+  scales.insert(scales.end(), bytes,
+                bytes + (type == ScaleType::kFloat32 ? sizeof(step) : sizeof(half)));
+}
+
+bool AllFinite(std::span<const float> w) {
+  return std::all_of(w.begin(), w.end(), [](float x) { return std::isfinite(x); });
+}
+
+Status BadNumbers(const TensorView& tensor, const char* why) {
+  return {Code::kBadNumbers, "tensor '" + std::string(tensor.name) + "': " + why};
+}
+
+// Clips, steps and errors of every (row, candidate), row-major.
+struct Candidates {
+  std::vector<float> clips, steps;
+  std::vector<double> errors;  // only where there is a choice
+};
+
+Candidates Examine(const TensorView& tensor, size_t rows, const QuantiserSettings& settings) {
+  const size_t count = settings.clip_fractions.size(), cols = tensor.data.size() / rows;
+  const auto lowest = static_cast<float>(settings.encoding.lowest),
+             highest = static_cast<float>(settings.encoding.highest);
+  Candidates c{std::vector<float>(rows * count), std::vector<float>(rows * count),
+               std::vector<double>(rows * count)};
+#pragma omp parallel
+  {
+    std::vector<float> scratch;
+#pragma omp for schedule(static)
+    for (size_t r = 0; r < rows; ++r) {
+      const std::span<const float> w = tensor.data.subspan(r * cols, cols);
+      MagnitudeQuantiles(w, settings.clip_fractions, scratch, &c.clips[r * count]);
+      for (size_t i = 0; i < count; ++i) {
+        const size_t at = r * count + i;
+        const float step = std::max(c.clips[at] / settings.divisor, settings.floor_step);
+        c.steps[at] = step == 0 ? 1.0F : step;
+        if (count == 1) break;
+        // Below the floor all candidates of a row are one.
+        const bool same = i > 0 && c.steps[at] == c.steps[at - 1];
+        c.errors[at] = same ? c.errors[at - 1] : SquaredError(w, c.steps[at], lowest, highest);
+      }
+    }
+  }
+  return c;
+}
+
+// The candidate of each row.
+std::vector<size_t> Choose(const Candidates& c, size_t rows, size_t count, ClipChoice choice) {
+  std::vector<size_t> chosen(rows, 0);
+  if (count == 1) return chosen;
+  if (choice == ClipChoice::kPerRow) {
+    for (size_t r = 0; r < rows; ++r) {
+      const auto row = c.errors.begin() + static_cast<ptrdiff_t>(r * count);
+      chosen[r] =
+          static_cast<size_t>(std::min_element(row, row + static_cast<ptrdiff_t>(count)) - row);
+    }
+    return chosen;
+  }
+  std::vector<double> totals(count, 0.0);
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t i = 0; i < count; ++i) totals[i] += c.errors[r * count + i];
+  }
+  std::fill(chosen.begin(), chosen.end(),
+            static_cast<size_t>(std::min_element(totals.begin(), totals.end()) - totals.begin()));
+  return chosen;
+}
+
+void EncodeRow(std::span<const float> w, float clip, float step, const QuantiserSettings& settings,
+               uint8_t* codes) {
+  const auto lowest = static_cast<float>(settings.encoding.lowest),
+             highest = static_cast<float>(settings.encoding.highest);
+  const float bound = settings.clip_weights ? clip : INFINITY;
+  for (size_t i = 0; i < w.size(); ++i) {
+    const float clipped = std::min(std::max(w[i], -bound), bound);
+    const float code = RoundHalfToEven(std::min(std::max(clipped / step, lowest), highest));
+    codes[i] = static_cast<uint8_t>(static_cast<int8_t>(code));
+  }
+}
+
+}  // namespace
+
+Result<EncodedTensor> Quantise(const TensorView& tensor, const QuantiserSettings& settings) {
+  const size_t count = settings.clip_fractions.size();
+  GOLF_CHECK(settings.encoding.storage == Storage::kCodes && count > 0 && !tensor.data.empty());
+  if (!AllFinite(tensor.data)) return BadNumbers(tensor, "a NaN or infinity cannot be quantised");
+  EncodedTensor encoded{std::string(tensor.name),
+                        {tensor.shape.begin(), tensor.shape.end()},
+                        settings.encoding,
+                        {},
+                        {}};
+  if (tensor.shape.size() < 2) encoded.encoding.scale_axis = ScaleAxis::kTensor;
+  const size_t rows = encoded.encoding.scale_count(tensor.shape), cols = tensor.data.size() / rows;
+
+  const Candidates candidates = Examine(tensor, rows, settings);
+  const std::vector<size_t> chosen = Choose(candidates, rows, count, settings.choice);
+  for (size_t r = 0; r < rows; ++r) {
+    const float step = candidates.steps[r * count + chosen[r]];
+    const float stored = Stored(step, settings.encoding.scale_type);
+    if (!(stored > 0) || std::isinf(stored))
+      return BadNumbers(tensor, "a step is too small or too large to be stored");
+    AppendScale(step, settings.encoding.scale_type, encoded.scales);
+  }
+  encoded.data.resize(tensor.data.size());
+#pragma omp parallel for schedule(static)
+  for (size_t r = 0; r < rows; ++r) {
+    const size_t at = r * count + chosen[r];
+    const float step = settings.use_stored_step
+                           ? Stored(candidates.steps[at], settings.encoding.scale_type)
+                           : candidates.steps[at];
+    EncodeRow(tensor.data.subspan(r * cols, cols), candidates.clips[at], step, settings,
+              &encoded.data[r * cols]);
+  }
+  return encoded;
+}
+
+Result<EncodedTensor> StoreAsFloat(const TensorView& tensor, Storage storage) {
+  Encoding encoding;
+  encoding.storage = storage;
+  EncodedTensor encoded{
+      std::string(tensor.name), {tensor.shape.begin(), tensor.shape.end()}, encoding, {}, {}};
+  encoded.data.resize(tensor.data.size() * encoding.element_bytes());
+  for (size_t i = 0; i < tensor.data.size(); ++i) {
+    if (storage == Storage::kFloat32) {
+      std::memcpy(&encoded.data[4 * i], &tensor.data[i], 4);
+    } else {
+      const uint16_t half = FloatToHalf(tensor.data[i]);
+      std::memcpy(&encoded.data[2 * i], &half, 2);
+    }
+  }
+  if (!CheckEncodedTensor(encoded).ok())
+    return BadNumbers(tensor, "a weight that is not finite as stored");
+  return encoded;
+}
+
+float MagnitudeQuantile(std::span<const float> w, double fraction) {
+  std::vector<float> scratch;
+  float quantile;
+  MagnitudeQuantiles(w, {&fraction, 1}, scratch, &quantile);
+  return quantile;
+}
+
+}  // namespace golf

@@ -1,0 +1,58 @@
+// Quantisers: weights -> small integers and steps. Pure functions of (weights, settings): the same bits for any number of
+// threads. All arithmetic that decides a code is fp32 and rounds half to even, as in the reference scripts, so that codes
+// and scales equal theirs; errors are summed in double, in row order.
+//
+// Per row r of a matrix (or once for the whole tensor):
+//   clip  = quantile(|w_r|, fraction), fraction 1 meaning the maximum
+//   step  = max(clip / divisor, floor)
+//   code  = clamp(round(w / step), lowest, highest)
+// With several fractions the one of least squared error wins, the first of equals.
+#pragma once
+#include <span>
+#include <vector>
+
+#include "artifact/encoding.h"
+#include "kernels/base/status.h"
+#include "kernels/base/tensor_view.h"
+
+namespace golf {
+
+enum class ClipChoice {
+  kPerTensor,  // one fraction for all rows, least squared error of the whole tensor (PR 598, 668)
+  kPerRow,     // each row its own
+};
+
+struct QuantiserSettings {
+  Encoding encoding;  // storage kCodes; a tensor of fewer than 2 dimensions is one row
+  float divisor = 127;
+  float floor_step = 0;  // smallest step; a step of 0 (an all-zero row) becomes 1
+  std::vector<double> clip_fractions{1.0};  // candidates, in order
+  ClipChoice choice = ClipChoice::kPerTensor;
+  bool clip_weights =
+      false;  // move weights beyond the clip onto it first; matters where the floor binds
+  bool use_stored_step =
+      false;  // choose codes with the step as rounded to its stored type, not before
+};
+
+// kBadNumbers, naming the tensor, if a weight is NaN or infinite or a step has no positive finite value of its type.
+Result<EncodedTensor> Quantise(const TensorView& tensor, const QuantiserSettings& settings);
+
+// fp32 or fp16 storage (round half to even); kBadNumbers if a weight is not finite as stored.
+Result<EncodedTensor> StoreAsFloat(const TensorView& tensor, Storage storage);
+
+// The f-quantile of |w| by linear interpolation, as torch.quantile computes it in fp32: rank = float(f) * (n - 1).
+float MagnitudeQuantile(std::span<const float> w, double fraction);
+
+// Settings of the reference scripts.
+namespace quantisers {
+std::span<const double> Clips5();   // PR 598, 1004
+std::span<const double> Clips15();  // PR 668
+// Codes lowest..highest; divisor = highest, floor 1 / highest.
+QuantiserSettings RowsWithSearch(int lowest, int highest, std::span<const double> clip_fractions);
+QuantiserSettings Int8PerTensor();  // PR 598: maximum / 127
+QuantiserSettings Int8PerRow();     // PR 1004, 1232: quantile 0.9999984
+// PR 1232: no search, codes chosen with the stored step.
+QuantiserSettings RowsPlain(int lowest, int highest, double clip_fraction);
+}  // namespace quantisers
+
+}  // namespace golf
