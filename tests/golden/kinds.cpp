@@ -15,6 +15,8 @@ constexpr Kind kKinds[] = {
     {"optim", OptimGolden},
     {"schedule", ScheduleGolden},
     {"loader", LoaderGolden},
+    {"sliding", SlidingGolden},
+    {"ttt", TttGolden},
 };
 // clang-format on
 
