@@ -56,7 +56,9 @@ class Checker {
       GOLF_TRY(CompareSplits());
       GOLF_TRY(CompareHashLists());
     }
-    GOLF_TRY(CompareDescription());
+    if (tokenizer_) {
+      for (auto& [name, split] : splits_) GOLF_TRY(CompareDecodedBytes(split));
+    }
     if (settings_.documents) GOLF_TRY(CompareDocuments());
     return std::move(report_);
   }
@@ -122,7 +124,7 @@ class Checker {
         {"ids_used", std::count(split.used.begin(), split.used.end(), true)}};
     if (tokenizer_) facts["bytes"] = split.bytes;
     facts["shards"] = shards;
-    report_.facts[split.name.empty() ? "shards" : split.name] = facts;
+    report_.facts[FactsName(split)] = facts;
     return {};
   }
 
@@ -251,6 +253,31 @@ class Checker {
     }
     Problem(shard + ": is not in dataset.json");
     return {};
+  }
+
+  // Counts the bytes a second way: what the decoded documents hold must be what the byte table counted.
+  Status CompareDecodedBytes(const Split& split) {
+    DocumentStream stream(split.shards, bos_);
+    std::vector<uint16_t> tokens;
+    uint64_t decoded_bytes = 0;
+    Progress progress("decode", split.documents, "documents", output_);
+    for (uint64_t i = 0;; ++i) {
+      GOLF_ASSIGN(const bool found, stream.Next(tokens));
+      if (!found) break;
+      if (StopRequested()) return {Code::kInterrupted, "interrupted"};
+      decoded_bytes += tokenizer_->Decode(tokens).size();
+      progress.Update(i);
+    }
+    report_.facts[FactsName(split)]["decoded_bytes"] = decoded_bytes;
+    if (decoded_bytes != split.bytes) {
+      Problem(fmt::format("{}: the byte table counts {} bytes, the decoded documents hold {}",
+                          FactsName(split), split.bytes, decoded_bytes));
+    }
+    return {};
+  }
+
+  static std::string FactsName(const Split& split) {
+    return split.name.empty() ? "shards" : split.name;
   }
 
   // Each document must be the next of a split, or a copy of a validation document that was left out of training.

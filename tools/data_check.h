@@ -2,8 +2,8 @@
 //
 // Checked: header and size; each shard has a BOS and each split begins with one; ids below the vocabulary; no document of
 // the validation split in the training split (by its token ids, and by the hashes of *.docs where they lie beside the
-// shards); the digests in dataset.json, if it lies there; and, with the documents at hand, that the shards hold exactly
-// those documents and which of them decode to their exact text.
+// shards); the digests in dataset.json, if it lies there; that the bytes counted are the bytes of the decoded text; and,
+// with the documents at hand, that the shards hold exactly those documents and which of them decode to their exact text.
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -18,10 +18,11 @@
 namespace golf {
 
 struct CheckSettings {
-  std::vector<std::string>
-      shards;  // files, folders or globs; *_train_* and *_val_* tell the splits apart
-  std::string tokenizer_path;  // empty: tokenizer.model beside the first shard, if it is there
-  std::optional<DocumentSource> documents;
+  // Files, folders or globs; *_train_* and *_val_* tell the splits apart.
+  std::vector<std::string> shards = {};
+  // Empty: tokenizer.model beside the first shard, if it is there.
+  std::string tokenizer_path = {};
+  std::optional<DocumentSource> documents = {};
   bool compare = true;      // false: only look at each shard by itself
   bool exact_text = false;  // a document that does not decode to its exact text is a problem
 };

@@ -25,10 +25,10 @@ enum class DocumentFormat {
 };
 
 struct DocumentSource {
-  std::vector<std::string> files;
+  std::vector<std::string> files = {};
   DocumentFormat format = DocumentFormat::kByName;
   std::string json_field = "text";
-  std::string heading;  // POSIX extended regular expression, for kHeadings
+  std::string heading = {};  // POSIX extended regular expression, for kHeadings
 };
 
 class DocumentReader {

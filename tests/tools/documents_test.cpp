@@ -1,0 +1,98 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/temp_folder.h"
+#include "tools/data_documents.h"
+
+namespace golf {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class Documents : public testing::Test {
+ protected:
+  Result<std::vector<std::string>> Read(const std::string& file, const std::string& content,
+                                        DocumentSource source = {}) {
+    source.files = {folder_.Write(file, content)};
+    GOLF_ASSIGN(DocumentReader reader, DocumentReader::Open(source));
+    std::vector<std::string> documents;
+    for (std::string text;;) {
+      GOLF_ASSIGN(const bool found, reader.Next(text));
+      if (!found) break;
+      documents.push_back(text);
+    }
+    EXPECT_EQ(reader.bytes_read(), reader.total_bytes());
+    return documents;
+  }
+  test::TempFolder folder_;
+};
+
+TEST_F(Documents, AreLinesOfATextFile) {
+  EXPECT_THAT(*Read("a.txt", "one\n\n  two \r\n\t\nthree"), ElementsAre("one", "two", "three"));
+}
+
+TEST_F(Documents, LoseAByteOrderMark) {
+  EXPECT_THAT(*Read("a.txt", "\xEF\xBB\xBFone\n"), ElementsAre("one"));
+}
+
+TEST_F(Documents, AreSeparatedByBlankLines) {
+  EXPECT_THAT(
+      *Read("a.txt", "\n\none\nstill one\n \t\n\ntwo\n", {.format = DocumentFormat::kBlankLines}),
+      ElementsAre("one\nstill one", "two"));
+}
+
+TEST_F(Documents, AreWholeFiles) {
+  EXPECT_THAT(*Read("a.txt", "one\n\nstill one\n", {.format = DocumentFormat::kFiles}),
+              ElementsAre("one\n\nstill one"));
+}
+
+TEST_F(Documents, BeginAtHeadings) {
+  const DocumentSource source = {.format = DocumentFormat::kHeadings, .heading = "^ = [^=].* = $"};
+  EXPECT_THAT(*Read("a.txt", "before\n = A = \ntext\n = = Part = = \nmore\n = B = \n", source),
+              ElementsAre("before", "= A = \ntext\n = = Part = = \nmore", "= B ="));
+}
+
+TEST_F(Documents, RefuseAWrongRegularExpression) {
+  const auto documents = Read("a.txt", "x", {.format = DocumentFormat::kHeadings, .heading = "("});
+  EXPECT_EQ(documents.status().code(), Code::kUsage);
+}
+
+TEST_F(Documents, ComeFromAJsonField) {
+  EXPECT_THAT(*Read("a.jsonl",
+                    "{\"text\": \"\\u00fc\\n\\ud83d\\ude00\"}\n\n{\"id\": 1, \"text\": \"two\"}\n"),
+              ElementsAre("ü\n😀", "two"));
+  EXPECT_THAT(*Read("b.jsonl", "{\"body\": \"x\"}", {.json_field = "body"}), ElementsAre("x"));
+}
+
+TEST_F(Documents, NameTheLineOfBrokenJson) {
+  for (const char* line : {"{\"text\": 3}", "[1]", "{\"text\": \"a\"", "{\"other\": \"a\"}",
+                           "{\"text\": \"\\ud83d\"}"}) {
+    const auto documents = Read("a.jsonl", std::string("{\"text\": \"a\"}\n") + line + "\n");
+    EXPECT_EQ(documents.status().code(), Code::kBadData) << line;
+    EXPECT_THAT(documents.status().message(), HasSubstr("line 2")) << line;
+  }
+}
+
+TEST_F(Documents, RefuseWhatIsNotUtf8) {
+  const auto documents = Read("a.txt", "fine\n\xFF\n");
+  EXPECT_EQ(documents.status().code(), Code::kBadData);
+  EXPECT_THAT(documents.status().message(), HasSubstr("a.txt: line 2"));
+}
+
+TEST_F(Documents, OfAFileThatIsNotThereAreAnIoError) {
+  EXPECT_EQ(DocumentReader::Open({.files = {folder_ / "nothing"}}).status().code(), Code::kIo);
+}
+
+TEST(Utf8, IsToldFromOtherBytes) {
+  for (const char* good : {"", "a", "ü", "€", "😀", "\xED\x9F\xBF", "\xF4\x8F\xBF\xBF"})
+    EXPECT_TRUE(IsUtf8(good)) << good;
+  for (const char* bad :
+       {"\x80", "\xC3", "\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80",
+        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82", "a\xFF"}) {
+    EXPECT_FALSE(IsUtf8(bad)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace golf
