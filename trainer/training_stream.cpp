@@ -53,12 +53,12 @@ Status TrainingStream::ForEach(uint64_t position, uint64_t count, Sink sink) con
   return {};
 }
 
-Status TrainingStream::ReadSlice(uint64_t index, std::span<int32_t> ids,
-                                 std::span<int32_t> targets) const {
+Status TrainingStream::ReadSpan(uint64_t position, std::span<int32_t> ids,
+                                std::span<int32_t> targets) const {
   GOLF_CHECK(ids.size() == targets.size() && !ids.empty());
   const size_t n = ids.size();
   size_t i = 0;
-  return ForEach(index * (n + 1), n + 1, [&](int32_t token) {
+  return ForEach(position, n + 1, [&](int32_t token) {
     if (i < n) ids[i] = token;
     if (i > 0) targets[i - 1] = token;
     ++i;

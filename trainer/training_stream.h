@@ -1,8 +1,8 @@
 // The training text: token shards concatenated in order and read in a circle, without shuffling.
 //
-// It is cut into slices of n + 1 tokens: slice j starts at stream position j (n + 1), its inputs are the first n tokens,
-// its targets the last n. Slices do not overlap, so the last token of each is only ever a target. Which process
-// takes a slice, and when, does not matter: step t of a run with k slices per step takes slices k t .. k t + k - 1.
+// It is consumed in spans of n + 1 tokens, one behind the other: a span's inputs are its first n tokens, its targets the
+// last n, so the last token of each is only ever a target. Which process takes a span, and when, does not matter: a run
+// whose steps take k spans reads, in step t, those at k t (n + 1), ..., (k t + k - 1) (n + 1).
 #pragma once
 #include <cstdint>
 #include <span>
@@ -25,9 +25,9 @@ class TrainingStream {
   size_t shards() const { return shards_.size(); }
   const std::vector<Status>& skipped() const { return skipped_; }
 
-  // Slice `index` of ids.size() targets; ids and targets have the same size. kBadData names shard and position of a
-  // token that is not in the vocabulary.
-  Status ReadSlice(uint64_t index, std::span<int32_t> ids, std::span<int32_t> targets) const;
+  // The span at `position` (taken modulo tokens()) of ids.size() targets; ids and targets have the same size. kBadData
+  // names shard and position of a token that is not in the vocabulary.
+  Status ReadSpan(uint64_t position, std::span<int32_t> ids, std::span<int32_t> targets) const;
 
  private:
   explicit TrainingStream(uint32_t vocab_size) : vocab_size_(vocab_size) {}

@@ -25,7 +25,7 @@ void LoaderGolden(const GoldenCase& c) {
   std::vector<int32_t> ids(n), targets(n);
   for (size_t batch = 0; batch < setting("batches"); ++batch) {
     for (size_t rank = 0; rank < world; ++rank) {
-      const Status read = stream->ReadSlice(batch * world + rank, ids, targets);
+      const Status read = stream->ReadSpan((batch * world + rank) * (n + 1), ids, targets);
       ASSERT_TRUE(read.ok()) << read.message();
       const std::string prefix = "rank" + std::to_string(rank) + "/";
       c.ExpectInts(prefix + "x" + std::to_string(batch), ids);

@@ -1,0 +1,199 @@
+// golf-train: recipe + token shards -> checkpoints of a trained network.
+#include <fmt/format.h>
+
+#include <map>
+#include <optional>
+
+#include "kernels/table.h"
+#include "kernels/threads.h"
+#include "tools/cli.h"
+#include "tools/train_report.h"
+#include "trainer/training_run.h"
+
+namespace golf {
+namespace {
+
+struct Flags {
+  TrainingOptions training;
+  OutputFlags output;
+  std::string precision;
+  uint32_t micro_windows = 0;
+  int threads = 0;
+  bool resume = false, fresh = false, dry_run = false, print_recipe = false;
+};
+
+void AddFlags(CLI::App& app, Flags& f) {
+  TrainingOptions& t = f.training;
+  auto* input = app.add_option_group("Input");
+  input->add_option("--recipe", t.recipe, "A built-in recipe (pr598, pr668, nano) or a TOML file")
+      ->type_name("NAME|FILE");
+  input
+      ->add_option("--set", t.overrides,
+                   "Override a value of the recipe, by its dotted key; repeatable")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->take_all();
+  input->add_option("--data", t.data, "Training shards: files, folders or globs")
+      ->type_name("PATH");
+  input->add_option("--val", t.validation, "Validation shards, likewise")->type_name("PATH");
+  input
+      ->add_option("--tokenizer", t.tokenizer,
+                   "SentencePiece model of the shards: for bits per byte, and for golf-pack")
+      ->type_name("MODEL");
+  input->add_option("--init", t.init, "Start from these weights")->type_name("SAFETENSORS");
+  input->add_flag("--skip-bad-shards", t.skip_bad_shards,
+                  "Leave damaged shards out instead of stopping");
+
+  auto* output = app.add_option_group("Output");
+  output->add_option("--out", t.out, "Folder for checkpoints, log.jsonl and TensorBoard events")
+      ->type_name("DIR");
+  output->add_flag("--resume", f.resume,
+                   "Go on from the newest checkpoint in --out, or start there");
+  output->add_flag("--fresh", f.fresh, "Delete what earlier runs left in --out")
+      ->excludes("--resume");
+  output->add_option("--checkpoint-every", t.checkpoint_steps, "Save every N steps")
+      ->type_name("N");
+  output->add_option("--checkpoint-minutes", t.checkpoint_minutes, "Save every M minutes")
+      ->default_val(10.0)
+      ->type_name("M");
+  output->add_option("--keep", t.keep, "Checkpoints kept")
+      ->default_val(3)
+      ->check(CLI::PositiveNumber.description(""))
+      ->type_name("K");
+  output->add_option("--export", t.export_path, "Write the final weights")
+      ->type_name("SAFETENSORS");
+  const std::map<std::string, ExportedWeights> weights = {{"ema", ExportedWeights::kEma},
+                                                          {"raw", ExportedWeights::kRaw}};
+  output->add_option("--export-weights", t.export_weights, "Which: ema (default) or raw")
+      ->transform(CLI::CheckedTransformer(weights).description(""))
+      ->type_name("NAME");
+
+  auto* how = app.add_option_group("How");
+  how->add_option(
+         "--steps", t.stop_after_steps,
+         "Stop after step N of the schedule (to change the schedule: --set schedule.iterations=N)")
+      ->type_name("N");
+  how->add_option("--precision", f.precision, "fp32 or bf16; the same as --set train.precision=")
+      ->check(CLI::IsMember({"fp32", "bf16"}).description(""))
+      ->type_name("NAME");
+  how->add_option(
+         "--micro-batch", f.micro_windows,
+         "Windows per pass: less memory with fewer; the same as --set batch.micro_windows=")
+      ->type_name("N");
+  how->add_option("--threads", f.threads,
+                  "CPU threads (all cores); the result does not depend on it")
+      ->check(CLI::PositiveNumber.description(""))
+      ->type_name("N");
+  how->add_flag(
+      "--skip-bad-steps", t.skip_bad_steps,
+      "Pass over a step with a NaN or infinity instead of stopping (at most 10 in a row)");
+  how->add_flag("--dry-run", f.dry_run, "Print plan, parameters and peak memory; train nothing");
+  how->add_flag("--print-recipe", f.print_recipe, "Print the recipe with all overrides as TOML");
+  AddOutputFlags(app, f.output);
+}
+
+// Shows progress on stderr and collects the summary.
+class Reporter : public TrainingObserver {
+ public:
+  explicit Reporter(const OutputFlags& output) : output_(output) {}
+
+  void Start(const TrainingRun& run) {
+    const uint64_t tokens = run.recipe().train.batch.tokens;
+    last_step_ = run.last_step();
+    step_ = summary_.first_step = run.trainer().step();
+    progress_.emplace("train", last_step_ * tokens, "tokens", output_, step_ * tokens);
+  }
+
+  bool Proceed(uint64_t targets_done) override {
+    if (progress_) progress_->Update(targets_done, note_);
+    return !StopRequested();
+  }
+
+  void Stepped(const StepReport& report, double tokens_per_second) override {
+    step_ = report.step + 1;
+    summary_.loss_nats = report.loss_nats;
+    summary_.tokens_per_second = tokens_per_second;
+    note_ = fmt::format("step {}/{}, loss {:.4f}{}, memory {} bytes", step_, last_step_,
+                        report.loss_nats, validation_note_, Grouped(PeakResidentBytes()));
+  }
+
+  void Validated(uint64_t step, const char* weights, const ValidationResult& result) override {
+    summary_.validation[weights] = result;
+    validation_note_ = fmt::format(", validation {:.4f}", result.loss_nats);
+    std::string line = fmt::format("validation after {} steps, {} weights: {:.4f} nats", step,
+                                   weights, result.loss_nats);
+    if (result.bits_per_byte) line += fmt::format(", {:.4f} bits per byte", *result.bits_per_byte);
+    Say(line);
+  }
+
+  void Saved(uint64_t /*step*/, const std::string& path) override { summary_.checkpoint = path; }
+  void Noted(const std::string& text) override { Say(text); }
+
+  void Finish() {
+    if (progress_) progress_->Finish();
+  }
+  const TrainingSummary& summary() const { return summary_; }
+
+ private:
+  void Say(const std::string& line) const {
+    if (!output_.json && !output_.quiet) fmt::print(stderr, "{}\n", line);
+  }
+
+  OutputFlags output_;
+  std::optional<Progress> progress_;
+  TrainingSummary summary_;
+  uint64_t step_ = 0, last_step_ = 0;
+  std::string note_, validation_note_;
+};
+
+Status PrintRecipe(const TrainingOptions& options) {
+  if (options.recipe.empty()) return {Code::kUsage, "--print-recipe needs --recipe"};
+  GOLF_ASSIGN(const Recipe recipe, LoadRecipe(options.recipe, options.overrides));
+  fmt::print("{}", recipe.text);
+  return {};
+}
+
+Status Train(Flags& f) {
+  TrainingOptions& options = f.training;
+  if (!f.precision.empty()) options.overrides.push_back("train.precision=" + f.precision);
+  if (f.micro_windows > 0) {
+    options.overrides.push_back(fmt::format("batch.micro_windows={}", f.micro_windows));
+  }
+  if (f.print_recipe) return PrintRecipe(options);
+  if (options.data.empty()) return {Code::kUsage, "--data is needed: training shards"};
+  if (options.out.empty() && !f.dry_run)
+    return {Code::kUsage, "--out is needed: a folder for checkpoints"};
+  if (f.dry_run) options.out.clear();
+  if (f.resume) options.start = StartMode::kResume;
+  if (f.fresh) options.start = StartMode::kFresh;
+  if (f.threads > 0) SetThreads(f.threads);
+  StopRequested();  // from here on a signal ends with a checkpoint
+
+  GOLF_ASSIGN(const KernelTable* kernels, CpuKernels());
+  Reporter reporter(f.output);
+  GOLF_ASSIGN(const std::unique_ptr<TrainingRun> run,
+              TrainingRun::Prepare(*kernels, options, reporter));
+  if (f.dry_run) {
+    GOLF_ASSIGN(const nlohmann::ordered_json plan, DescribePlan(*run));
+    fmt::print("{}", f.output.json ? plan.dump(2) + "\n"
+                                   : PlanText(plan, run->trainer().executor().PlanTable()));
+    return {};
+  }
+  reporter.Start(*run);
+  const Status status = run->Run();
+  reporter.Finish();
+  if (!status.ok()) return status;
+  const nlohmann::ordered_json result = DescribeResult(*run, reporter.summary());
+  fmt::print("{}", f.output.json ? result.dump(2) + "\n" : ResultText(result));
+  return {};
+}
+
+}  // namespace
+}  // namespace golf
+
+int main(int argc, char** argv) {
+  CLI::App app{"Trains a network from a recipe and token shards."};
+  golf::Flags flags;
+  golf::AddFlags(app, flags);
+  return golf::RunProgram(app, argc, argv, [&] { return golf::Train(flags); });
+}

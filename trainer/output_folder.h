@@ -1,0 +1,48 @@
+// The folder of one training run: step-00000500.ckpt, ..., log.jsonl, TensorBoard events, and a lock that only one
+// process can hold.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "artifact/checkpoint.h"
+#include "kernels/base/status.h"
+
+namespace golf {
+
+class OutputFolder {
+ public:
+  // Creates the folder where it is missing and locks it until destruction; kBusy if another process has it. Remains of an
+  // interrupted write are removed.
+  static Result<OutputFolder> Open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  // Checkpoint files, newest (highest step) first.
+  Result<std::vector<std::string>> Checkpoints() const;
+
+  // The newest checkpoint that is whole; nothing where there is none. Damaged ones before it are renamed to
+  // "<name>.damaged", so that they are neither tried again nor counted, and described in `damaged`.
+  Result<std::optional<Checkpoint>> NewestCheckpoint(std::vector<Status>& damaged) const;
+
+  // Writes the checkpoint of `step`, then deletes all but the `keep` newest ones. Returns its path.
+  Result<std::string> Save(uint64_t step, const CheckpointContents& contents, size_t keep) const;
+
+  // Deletes what earlier runs left: checkpoints, damaged ones too, logs and events.
+  Status Clear() const;
+
+ private:
+  struct Unlock {
+    void operator()(const int* descriptor) const;
+  };
+  OutputFolder(std::string path, int lock) : path_(std::move(path)), lock_(new int(lock)) {}
+  Status Remove(const std::string& file) const;
+  Result<std::vector<std::string>> Names() const;
+
+  std::string path_;
+  std::unique_ptr<const int, Unlock> lock_;
+};
+
+}  // namespace golf

@@ -1,0 +1,92 @@
+#include "trainer/training_log.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+namespace golf {
+
+using Json = nlohmann::ordered_json;
+
+Result<TrainingLog> TrainingLog::Open(const std::string& folder) {
+  std::string path = fmt::format("{}/log.jsonl", folder);
+  std::FILE* file = std::fopen(path.c_str(), "ab");
+  if (file == nullptr) {
+    return Status(Code::kIo, fmt::format("{}: cannot open: {}", path, std::strerror(errno)));
+  }
+  std::unique_ptr<std::FILE, Close> owned(file);
+  GOLF_ASSIGN(EventWriter events, EventWriter::Create(folder));
+  return TrainingLog(std::move(path), owned.release(), std::move(events));
+}
+
+Status TrainingLog::Line(const char* event, Json fields) {
+  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+  Json line = {{"event", event}, {"time", now.count()}};
+  line.update(fields);
+  // A path need not be UTF-8; a log line has to be.
+  const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+  if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size() ||
+      std::fflush(file_.get()) != 0) {
+    return {Code::kIo, fmt::format("{}: cannot write: {}", path_, std::strerror(errno))};
+  }
+  return {};
+}
+
+Status TrainingLog::Start(const std::string& recipe, size_t parameters, uint64_t step,
+                          uint64_t tokens_per_step) {
+  return Line("start", {{"recipe", recipe},
+                        {"parameters", parameters},
+                        {"step", step},
+                        {"tokens_per_step", tokens_per_step},
+                        {"version", GOLF_VERSION}});
+}
+
+Status TrainingLog::Step(const StepReport& r, double tokens_per_second, double elapsed_ms) {
+  GOLF_TRY(Line("step", {{"step", r.step + 1},
+                         {"loss_nats", r.loss_nats},
+                         {"grad_norm", r.grad_norm},
+                         {"lr_factor", r.lr_factor},
+                         {"muon_momentum", r.muon_momentum},
+                         {"late_qat", r.late_qat},
+                         {"tokens_per_second", tokens_per_second},
+                         {"elapsed_s", elapsed_ms / 1000}}));
+  const std::pair<std::string_view, double> scalars[] = {
+      {"train/loss_nats", r.loss_nats},
+      {"train/grad_norm", r.grad_norm},
+      {"train/lr_factor", r.lr_factor},
+      {"train/muon_momentum", r.muon_momentum},
+      {"speed/tokens_per_second", tokens_per_second}};
+  return events_.AddScalars(r.step + 1, scalars);
+}
+
+Status TrainingLog::Skipped(uint64_t step, const std::string& reason) {
+  return Line("skipped", {{"step", step + 1}, {"reason", reason}});
+}
+
+Status TrainingLog::Validation(uint64_t step, const char* weights, const ValidationResult& result) {
+  Json fields = {{"step", step},
+                 {"weights", weights},
+                 {"loss_nats", result.loss_nats},
+                 {"targets", result.targets}};
+  const std::string loss_tag = fmt::format("validation_{}/loss_nats", weights);
+  const std::string bytes_tag = fmt::format("validation_{}/bits_per_byte", weights);
+  std::vector<std::pair<std::string_view, double>> scalars = {{loss_tag, result.loss_nats}};
+  if (result.bits_per_byte) {
+    fields["bits_per_byte"] = *result.bits_per_byte;
+    scalars.emplace_back(bytes_tag, *result.bits_per_byte);
+  }
+  GOLF_TRY(Line("validation", std::move(fields)));
+  return events_.AddScalars(step, scalars);
+}
+
+Status TrainingLog::Checkpoint(uint64_t step, const std::string& path) {
+  return Line("checkpoint", {{"step", step}, {"path", path}});
+}
+
+Status TrainingLog::Note(const std::string& text) { return Line("note", {{"text", text}}); }
+
+}  // namespace golf

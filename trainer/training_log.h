@@ -1,0 +1,52 @@
+// What a run leaves to read: log.jsonl (one JSON object per line, appended) and TensorBoard events.
+//
+// Lines have "event" and "time" (seconds since 1970), then
+//   start       recipe, parameters, step, tokens_per_step
+//   step        step (updates made), loss_nats (before the update), grad_norm, lr_factor, muon_momentum, late_qat,
+//               tokens_per_second, elapsed_s (training time)
+//   skipped     step, reason
+//   validation  step, weights ("raw" or "ema"), loss_nats, bits_per_byte (with a tokenizer), targets
+//   checkpoint  step, path
+//   note        text
+#pragma once
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+
+#include "kernels/base/status.h"
+#include "trainer/event_writer.h"
+#include "trainer/trainer.h"
+#include "trainer/validate.h"
+
+namespace golf {
+
+class TrainingLog {
+ public:
+  // Appends to <folder>/log.jsonl and starts a new event file.
+  static Result<TrainingLog> Open(const std::string& folder);
+
+  Status Start(const std::string& recipe, size_t parameters, uint64_t step,
+               uint64_t tokens_per_step);
+  Status Step(const StepReport& report, double tokens_per_second, double elapsed_ms);
+  Status Skipped(uint64_t step, const std::string& reason);
+  Status Validation(uint64_t step, const char* weights, const ValidationResult& result);
+  Status Checkpoint(uint64_t step, const std::string& path);
+  Status Note(const std::string& text);
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  TrainingLog(std::string path, std::FILE* file, EventWriter events)
+      : path_(std::move(path)), file_(file), events_(std::move(events)) {}
+  Status Line(const char* event, nlohmann::ordered_json fields);
+
+  std::string path_;
+  std::unique_ptr<std::FILE, Close> file_;
+  EventWriter events_;
+};
+
+}  // namespace golf

@@ -1,0 +1,200 @@
+// TrainingRun: everything before the first step.
+#include <fmt/format.h>
+
+#include "artifact/safetensors.h"
+#include "runtime/program.h"
+#include "schemas/program_generated.h"
+#include "trainer/initialise.h"
+#include "trainer/saved_state.h"
+#include "trainer/training_run.h"
+
+namespace golf {
+namespace {
+
+Result<std::vector<std::string>> AllShards(const std::vector<std::string>& arguments) {
+  std::vector<std::string> paths;
+  for (const std::string& argument : arguments) {
+    GOLF_ASSIGN(const std::vector<std::string> some, ListShards(argument));
+    paths.insert(paths.end(), some.begin(), some.end());
+  }
+  return paths;
+}
+
+Result<TensorSet> ImportWeights(const std::string& path, const schema::ProgramT& program) {
+  GOLF_ASSIGN(const TensorFile file, ReadSafetensors(path));
+  TensorSet weights(program);
+  if (const Status loaded = weights.Load(file.views()); !loaded.ok()) {
+    return Status(loaded.code(), fmt::format("{}: {}", path, loaded.message()));
+  }
+  return weights;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TrainingRun>> TrainingRun::Prepare(const KernelTable& kernels,
+                                                          TrainingOptions options,
+                                                          TrainingObserver& observer) {
+  std::unique_ptr<TrainingRun> run(new TrainingRun(kernels, std::move(options), observer));
+  const TrainingOptions& o = run->options_;
+  std::optional<Checkpoint> checkpoint;
+  if (!o.out.empty()) {
+    GOLF_ASSIGN(run->folder_, OutputFolder::Open(o.out));
+    GOLF_ASSIGN(const std::vector<std::string> present, run->folder_->Checkpoints());
+    if (o.start == StartMode::kNew && !present.empty()) {
+      return Status(Code::kUsage,
+                    fmt::format("{} already holds {}; add --resume to go on from it, --fresh to "
+                                "delete what is there, or choose another --out",
+                                o.out, present.front()));
+    }
+    if (o.start == StartMode::kResume) {
+      std::vector<Status> damaged;
+      GOLF_ASSIGN(checkpoint, run->folder_->NewestCheckpoint(damaged));
+      for (const Status& status : damaged) {
+        GOLF_TRY(run->Note(fmt::format("damaged checkpoint set aside: {}", status.message())));
+      }
+    }
+  }
+  GOLF_TRY(run->ChooseRecipe(checkpoint));
+  GOLF_TRY(run->OpenTokens(checkpoint));
+  GOLF_TRY(run->MakeTrainer(checkpoint));
+  if (run->folder_) {
+    if (o.start == StartMode::kFresh) GOLF_TRY(run->folder_->Clear());
+    GOLF_TRY(run->StartLog());
+  }
+  return run;
+}
+
+Status TrainingRun::ChooseRecipe(const std::optional<Checkpoint>& checkpoint) {
+  if (!options_.recipe.empty()) {
+    GOLF_ASSIGN(recipe_, LoadRecipe(options_.recipe, options_.overrides));
+  } else if (checkpoint) {
+    GOLF_ASSIGN(recipe_,
+                ParseRecipe(checkpoint->contents().recipe, checkpoint->path(), options_.overrides));
+  } else {
+    return {Code::kUsage, "--recipe is needed: there is no checkpoint to take one from"};
+  }
+  program_ = BuildNetwork(recipe_.network);
+  GOLF_TRY(CheckProgram(*program_));
+  if (!checkpoint) return {};
+
+  const std::vector<uint8_t> program = SerialiseProgram(*program_);
+  if (!std::ranges::equal(program, checkpoint->contents().program)) {
+    return {Code::kUsage,
+            fmt::format("{} is of another network than this recipe's; resume with the recipe it "
+                        "was made with, or choose another --out",
+                        checkpoint->path())};
+  }
+  const auto before = RecipeValues(checkpoint->contents().recipe), now = RecipeValues(recipe_.text);
+  const auto value = [](const auto& values, const std::string& key) {
+    const auto found = values.find(key);
+    return found == values.end() ? std::string("(default)") : found->second;
+  };
+  auto keys = before;
+  keys.insert(now.begin(), now.end());
+  for (const auto& [key, _] : keys) {
+    if (value(before, key) == value(now, key)) continue;
+    GOLF_TRY(Note(fmt::format("the recipe changed since the checkpoint: {} was {}, is {}", key,
+                              value(before, key), value(now, key))));
+  }
+  return {};
+}
+
+Status TrainingRun::OpenTokens(const std::optional<Checkpoint>& checkpoint) {
+  if (!options_.tokenizer.empty()) {
+    GOLF_ASSIGN(tokenizer_, ReadTokenizerInfo(options_.tokenizer));
+  }
+  if (checkpoint && checkpoint->contents().tokenizer.byte_table.size() > 0) {
+    const TokenizerInfo& before = checkpoint->contents().tokenizer;
+    if (!options_.tokenizer.empty() && !(tokenizer_ == before)) {
+      return {Code::kUsage, fmt::format("{} is not the tokenizer of {} (SHA-256 {})",
+                                        options_.tokenizer, checkpoint->path(), before.sha256)};
+    }
+    tokenizer_ = before;
+  }
+  const size_t pieces = tokenizer_.byte_table.size();
+  if (pieces > 0 && pieces != recipe_.network.vocab_size) {
+    return {Code::kUsage,
+            fmt::format("the tokenizer has {} pieces, network.vocab_size is {}; they have to agree",
+                        pieces, recipe_.network.vocab_size)};
+  }
+  GOLF_ASSIGN(const std::vector<std::string> data, AllShards(options_.data));
+  GOLF_ASSIGN(stream_,
+              TrainingStream::Open(data, recipe_.network.vocab_size, options_.skip_bad_shards));
+  for (const Status& skipped : stream_->skipped()) {
+    GOLF_TRY(Note(fmt::format("shard skipped: {}", skipped.message())));
+  }
+  if (options_.validation.empty()) return {};
+  GOLF_ASSIGN(const std::vector<std::string> shards, AllShards(options_.validation));
+  const uint64_t limit = recipe_.validation.max_tokens;
+  GOLF_ASSIGN(validation_,
+              TokenStream::Open(shards, recipe_.network.vocab_size, limit == 0 ? 0 : limit + 1));
+  return validation_->CutToWholeWindows(recipe_.network.window);
+}
+
+Status TrainingRun::MakeTrainer(const std::optional<Checkpoint>& checkpoint) {
+  TensorSet weights;
+  if (checkpoint) {
+    weights = TensorSet(*program_);  // Restore fills them
+  } else if (!options_.init.empty()) {
+    GOLF_ASSIGN(weights, ImportWeights(options_.init, *program_));
+  } else {
+    weights = InitialWeights(recipe_.network, *program_, recipe_.seed);
+  }
+  GOLF_ASSIGN(trainer_, Trainer::Create(kernels_, *program_, std::move(weights), recipe_.train,
+                                        recipe_.precision));
+  ids_.resize(recipe_.train.batch.tokens);
+  targets_.resize(recipe_.train.batch.tokens);
+  return checkpoint ? Restore(*checkpoint) : Status();
+}
+
+Status TrainingRun::Restore(const Checkpoint& checkpoint) {
+  GOLF_ASSIGN(const SavedState saved, ReadSavedState(checkpoint));
+  if (saved.stream_tokens != stream_->tokens()) {
+    return {Code::kUsage,
+            fmt::format("{}: training read a stream of {} tokens, --data has {} now; give the same "
+                        "shards, or start anew from exported weights with --init",
+                        checkpoint.path(), saved.stream_tokens, stream_->tokens())};
+  }
+  if (const Status loaded = trainer_->Load(saved.trainer); !loaded.ok()) {
+    return {loaded.code(), fmt::format("{}: {}", checkpoint.path(), loaded.message())};
+  }
+  cursor_ = saved.cursor;
+  elapsed_ms_ = saved.elapsed_ms;
+  last_saved_ = checkpoint.path();
+  last_saved_step_ = trainer_->step();
+  return {};
+}
+
+Status TrainingRun::StartLog() {
+  GOLF_ASSIGN(log_, TrainingLog::Open(folder_->path()));
+  GOLF_TRY(log_->Start(recipe_.network.name, trainer_->weights().parameter_count(),
+                       trainer_->step(), recipe_.train.batch.tokens));
+  for (const std::string& note : notes_) GOLF_TRY(log_->Note(note));
+  return {};
+}
+
+// Notes from before the log is open are written when it opens.
+Status TrainingRun::Note(const std::string& text) {
+  observer_.Noted(text);
+  if (log_) return log_->Note(text);
+  notes_.push_back(text);
+  return {};
+}
+
+Result<size_t> TrainingRun::PeakBytes() const {
+  size_t validation_bytes = 0;
+  if (validation_) {
+    ExecutorOptions options;
+    options.mode = Mode::kScore;
+    options.precision = recipe_.precision;
+    options.batch = std::min<size_t>(recipe_.validation.batch_windows,
+                                     validation_->targets() / recipe_.network.window);
+    options.length = recipe_.network.window;
+    GOLF_ASSIGN(const std::unique_ptr<Executor> executor,
+                Executor::Create(kernels_, *program_, trainer_->weights(), options));
+    validation_bytes = executor->arena_bytes();
+  }
+  return trainer_->memory_bytes() + validation_bytes;
+}
+
+}  // namespace golf

@@ -1,0 +1,165 @@
+#include "trainer/training_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "artifact/safetensors.h"
+#include "kernels/base/check.h"
+#include "runtime/program.h"
+#include "schemas/program_generated.h"
+#include "trainer/saved_state.h"
+#include "trainer/schedule.h"
+
+namespace golf {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Weights that overflowed would make every further step a bad one.
+constexpr uint64_t kMaxBadSteps = 10;
+
+double MillisecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+std::vector<TensorView> Views(const TensorSet& set) {
+  std::vector<TensorView> views;
+  for (size_t i = 0; i < set.count(); ++i) views.push_back(set.view(i));
+  return views;
+}
+
+}  // namespace
+
+Status TrainingRun::Run() {
+  GOLF_CHECK(folder_ && log_);
+  last_save_time_ = Clock::now();
+  Status status;
+  while (status.ok() && !Finished()) {
+    status = ValidateIfDue();
+    if (status.ok()) status = TrainStep();
+    if (status.ok()) status = SaveIfDue();
+  }
+  if (status.ok()) status = Finish();
+  if (status.code() == Code::kInterrupted) return Interrupt();
+  if (status.code() == Code::kBadNumbers) {
+    const std::string good = last_saved_.empty()
+                                 ? "there is no checkpoint yet"
+                                 : fmt::format("the last good checkpoint is {}", last_saved_);
+    status = {Code::kBadNumbers, fmt::format("{}; {}", status.message(), good)};
+    GOLF_TRY(Note(status.message()));
+  }
+  return status;
+}
+
+uint64_t TrainingRun::last_step() const {
+  const uint64_t iterations = recipe_.train.schedule.iterations;
+  return options_.stop_after_steps == 0 ? iterations
+                                        : std::min(iterations, options_.stop_after_steps);
+}
+
+bool TrainingRun::Finished() const {
+  return trainer_->step() >= last_step() ||
+         ScheduleFinished(recipe_.train.schedule, trainer_->step(), elapsed_ms_);
+}
+
+Status TrainingRun::TrainStep() {
+  const BatchSettings& batch = recipe_.train.batch;
+  const uint64_t step = trainer_->step();
+  const Clock::time_point start = Clock::now();
+  const size_t span = batch.tokens / batch.slices;
+  uint64_t position = cursor_;
+  for (size_t slice = 0; slice < batch.slices; ++slice, position += span + 1) {
+    GOLF_TRY(stream_->ReadSpan(position, {ids_.data() + slice * span, span},
+                               {targets_.data() + slice * span, span}));
+  }
+  const auto proceed = [&](size_t windows) {
+    return observer_.Proceed(step * batch.tokens + windows * recipe_.network.window);
+  };
+  const Result<StepReport> report = trainer_->Step(ids_, targets_, elapsed_ms_, proceed);
+  if (!report.ok()) {
+    if (report.status().code() != Code::kBadNumbers || !options_.skip_bad_steps ||
+        ++bad_steps_ > kMaxBadSteps) {
+      return report.status();
+    }
+    trainer_->SkipStep();
+    cursor_ = position % stream_->tokens();
+    observer_.Noted(fmt::format("skipped: {}", report.status().message()));
+    return log_->Skipped(step, report.status().message());
+  }
+  bad_steps_ = 0;
+  cursor_ = position % stream_->tokens();
+  const double step_ms = MillisecondsSince(start);
+  elapsed_ms_ += step_ms;
+  const double tokens_per_second = static_cast<double>(batch.tokens) / step_ms * 1000;
+  observer_.Stepped(*report, tokens_per_second);
+  return log_->Step(*report, tokens_per_second, elapsed_ms_);
+}
+
+ValidationPass TrainingRun::Pass() const {
+  const ByteTable& bytes = tokenizer_.byte_table;
+  return {kernels_,          *program_,
+          *validation_,      bytes.size() > 0 ? &bytes : nullptr,
+          recipe_.precision, recipe_.validation.batch_windows};
+}
+
+Status TrainingRun::ValidateWeights(const char* name, const TensorSet& weights) {
+  const auto proceed = [&] {
+    return observer_.Proceed(trainer_->step() * recipe_.train.batch.tokens);
+  };
+  GOLF_ASSIGN(const ValidationResult result, Validate(Pass(), weights, proceed));
+  observer_.Validated(trainer_->step(), name, result);
+  return log_->Validation(trainer_->step(), name, result);
+}
+
+Status TrainingRun::ValidateIfDue() {
+  const uint64_t every = recipe_.validation.every;
+  if (!validation_ || every == 0 || trainer_->step() % every != 0) return {};
+  return ValidateWeights("raw", trainer_->weights());
+}
+
+Status TrainingRun::Save() {
+  const std::vector<uint8_t> program = SerialiseProgram(*program_);
+  CheckpointContents contents;
+  contents.program = program;
+  contents.recipe = recipe_.text;
+  contents.tokenizer = tokenizer_;
+  WriteSavedState({trainer_->state(), recipe_.seed, cursor_, stream_->tokens(), elapsed_ms_},
+                  contents);
+  GOLF_ASSIGN(last_saved_, folder_->Save(trainer_->step(), contents, options_.keep));
+  last_saved_step_ = trainer_->step();
+  last_save_time_ = Clock::now();
+  observer_.Saved(trainer_->step(), last_saved_);
+  return log_->Checkpoint(trainer_->step(), last_saved_);
+}
+
+Status TrainingRun::SaveIfDue() {
+  const bool by_steps =
+      options_.checkpoint_steps > 0 && trainer_->step() % options_.checkpoint_steps == 0;
+  const bool by_time = options_.checkpoint_minutes > 0 &&
+                       MillisecondsSince(last_save_time_) >= 60'000 * options_.checkpoint_minutes;
+  return by_steps || by_time ? Save() : Status();
+}
+
+Status TrainingRun::Interrupt() {
+  if (last_saved_.empty() || last_saved_step_ != trainer_->step()) GOLF_TRY(Save());
+  return {Code::kInterrupted,
+          fmt::format("stopped after {} steps, saved as {}; the same command with --resume "
+                      "goes on",
+                      trainer_->step(), last_saved_)};
+}
+
+// The checkpoint comes first: what follows may take long and can be repeated.
+Status TrainingRun::Finish() {
+  if (last_saved_.empty() || last_saved_step_ != trainer_->step()) GOLF_TRY(Save());
+  if (validation_) {
+    GOLF_TRY(ValidateWeights("raw", trainer_->weights()));
+    if (recipe_.train.ema_decay > 0) GOLF_TRY(ValidateWeights("ema", trainer_->averaged()));
+  }
+  if (options_.export_path.empty()) return {};
+  const bool raw = options_.export_weights == ExportedWeights::kRaw;
+  return WriteSafetensors(options_.export_path,
+                          Views(raw ? trainer_->weights() : trainer_->averaged()));
+}
+
+}  // namespace golf

@@ -1,0 +1,128 @@
+// A training run from files to files: recipe, shards and output folder in; checkpoints, logs and weights out.
+// What golf-train does, apart from reading flags and printing.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "artifact/tokenizer_info.h"
+#include "kernels/base/status.h"
+#include "runtime/token_stream.h"
+#include "trainer/output_folder.h"
+#include "trainer/recipe.h"
+#include "trainer/trainer.h"
+#include "trainer/training_log.h"
+#include "trainer/training_stream.h"
+#include "trainer/validate.h"
+
+namespace golf {
+
+enum class StartMode {
+  kNew,     // refuses a folder that holds checkpoints
+  kResume,  // goes on from the newest whole checkpoint; starts where there is none
+  kFresh,   // deletes what earlier runs left in the folder
+};
+
+enum class ExportedWeights { kEma, kRaw };
+
+struct TrainingOptions {
+  std::string recipe;  // name or path; may be empty where a checkpoint is resumed: its recipe then
+  std::vector<std::string> overrides;   // "key=value", on top of the recipe
+  std::vector<std::string> data;        // shard files, folders or globs
+  std::vector<std::string> validation;  // likewise; may be empty
+  std::string tokenizer;  // SentencePiece model, for bits per byte and for packing; may be empty
+  std::string init;       // safetensors with the initial weights; may be empty
+  std::string out;  // output folder; empty: nothing is read from or written to disk (a dry run)
+  StartMode start = StartMode::kNew;
+  uint64_t stop_after_steps =
+      0;  // stop when this many steps are done, the schedule unchanged; 0: at its end
+  uint64_t checkpoint_steps = 0;  // save every so many steps; 0: not by steps
+  double checkpoint_minutes =
+      0;            // save when so much time has passed since the last; 0: not by time
+  size_t keep = 3;  // checkpoints kept
+  bool skip_bad_shards = false;
+  bool skip_bad_steps =
+      false;  // pass over the tokens of a step with a NaN or infinity instead of stopping
+  std::string export_path;  // safetensors written at the end; may be empty
+  ExportedWeights export_weights = ExportedWeights::kEma;
+};
+
+// Told what happens. The default does nothing.
+class TrainingObserver {
+ public:
+  virtual ~TrainingObserver() = default;
+  // Asked before each pass; targets trained on since the run's first step. False ends the run with a checkpoint.
+  virtual bool Proceed(uint64_t /*targets_done*/) { return true; }
+  virtual void Stepped(const StepReport&, double /*tokens_per_second*/) {}
+  virtual void Validated(uint64_t /*step*/, const char* /*weights*/, const ValidationResult&) {}
+  virtual void Saved(uint64_t /*step*/, const std::string& /*path*/) {}
+  virtual void Noted(const std::string& /*text*/) {}
+};
+
+class TrainingRun {
+ public:
+  // Opens everything and restores or makes the initial state. Keeps references to `kernels` and `observer`.
+  static Result<std::unique_ptr<TrainingRun>> Prepare(const KernelTable& kernels,
+                                                      TrainingOptions options,
+                                                      TrainingObserver& observer);
+
+  // Trains to the end of the schedule. kInterrupted: the observer stopped it, the state was saved. kBadNumbers: a NaN or
+  // infinity; the message names step, tensor and the last good checkpoint.
+  Status Run();
+
+  const Recipe& recipe() const { return recipe_; }
+  const schema::ProgramT& program() const { return *program_; }
+  const Trainer& trainer() const { return *trainer_; }
+  const TrainingStream& stream() const { return *stream_; }
+  uint64_t last_step()
+      const;  // steps done when the run ends (by steps; a wall clock may end it earlier)
+  // Bytes of weights, optimizer and passes: what the run will hold at most, without the token files.
+  Result<size_t> PeakBytes() const;
+
+ private:
+  TrainingRun(const KernelTable& kernels, TrainingOptions options, TrainingObserver& observer)
+      : kernels_(kernels), options_(std::move(options)), observer_(observer) {}
+
+  Status ChooseRecipe(const std::optional<Checkpoint>& checkpoint);
+  Status OpenTokens(const std::optional<Checkpoint>& checkpoint);
+  Status MakeTrainer(const std::optional<Checkpoint>& checkpoint);
+  Status Restore(const Checkpoint& checkpoint);
+  Status StartLog();
+  Status Note(const std::string& text);
+
+  bool Finished() const;
+  Status TrainStep();
+  Status Save();
+  Status SaveIfDue();
+  Status ValidateIfDue();
+  Status ValidateWeights(const char* name, const TensorSet& weights);
+  Status Interrupt();
+  Status Finish();
+  ValidationPass Pass() const;
+
+  const KernelTable& kernels_;
+  TrainingOptions options_;
+  TrainingObserver& observer_;
+  std::optional<OutputFolder> folder_;
+  Recipe recipe_;
+  std::unique_ptr<schema::ProgramT> program_;
+  TokenizerInfo tokenizer_;
+  std::optional<TrainingStream> stream_;
+  std::optional<TokenStream> validation_;
+  std::unique_ptr<Trainer> trainer_;
+  std::optional<TrainingLog> log_;
+  std::vector<std::string> notes_;  // made before the log was open
+
+  uint64_t cursor_ = 0;    // stream position of the next span
+  double elapsed_ms_ = 0;  // training time: steps only, no validation, no checkpoints
+  std::string last_saved_;
+  uint64_t last_saved_step_ = 0;
+  std::chrono::steady_clock::time_point last_save_time_;
+  uint64_t bad_steps_ = 0;  // skipped in a row
+  std::vector<int32_t> ids_, targets_;
+};
+
+}  // namespace golf

@@ -1,0 +1,47 @@
+#include "trainer/validate.h"
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "runtime/scorer.h"
+#include "schemas/program_generated.h"
+
+namespace golf {
+
+Result<ValidationResult> Validate(const ValidationPass& pass, const TensorSet& weights,
+                                  const std::function<bool()>& proceed) {
+  const size_t window = pass.program.window;
+  ScorerOptions options;
+  options.rule = {window, window, Tail::kOnce};
+  options.batch = std::min<size_t>(pass.batch_windows, pass.stream.targets() / window);
+  options.precision = pass.precision;
+  const auto factory = [&](const ExecutorOptions& executor) {
+    return Executor::Create(pass.kernels, pass.program, weights, executor);
+  };
+  WindowScorer scorer(factory, options);
+  GOLF_ASSIGN(const std::vector<Window> windows, MakeWindows(options.rule, pass.stream.targets()));
+
+  ScoreSums sums;
+  std::vector<float> nll;
+  const std::span<const uint16_t> tokens = pass.stream.tokens();
+  for (std::span<const Window> rest = windows; !rest.empty();) {
+    if (!proceed()) return Status(Code::kInterrupted, "validation was abandoned");
+    const std::span<const Window> batch = rest.first(scorer.NextBatch(rest));
+    GOLF_TRY(scorer.Score(pass.stream, batch, nll));
+    size_t i = 0;
+    for (const Window& w : batch) {
+      for (size_t t = w.first_target(); t < w.end_target(); ++t) {
+        sums.Add(nll[i++], pass.byte_table ? pass.byte_table->Count(tokens[t], tokens[t + 1]) : 0);
+      }
+    }
+    rest = rest.subspan(batch.size());
+  }
+  ValidationResult result;
+  result.loss_nats = sums.loss_nats();
+  result.targets = sums.targets;
+  if (pass.byte_table) result.bits_per_byte = sums.bits_per_byte();
+  return result;
+}
+
+}  // namespace golf
