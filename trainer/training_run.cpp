@@ -31,6 +31,12 @@ std::vector<TensorView> Views(const TensorSet& set) {
 
 }  // namespace
 
+TrainingRun::TrainingRun(const KernelTable& kernels, TrainingOptions options,
+                         TrainingObserver& observer)
+    : kernels_(kernels), options_(std::move(options)), observer_(observer) {}
+
+TrainingRun::~TrainingRun() = default;
+
 Status TrainingRun::Run() {
   GOLF_CHECK(folder_ && log_);
   last_save_time_ = Clock::now();

@@ -64,6 +64,7 @@ class TrainingObserver {
 
 class TrainingRun {
  public:
+  ~TrainingRun();
   // Opens everything and restores or makes the initial state. Keeps references to `kernels` and `observer`.
   static Result<std::unique_ptr<TrainingRun>> Prepare(const KernelTable& kernels,
                                                       TrainingOptions options,
@@ -83,8 +84,7 @@ class TrainingRun {
   Result<size_t> PeakBytes() const;
 
  private:
-  TrainingRun(const KernelTable& kernels, TrainingOptions options, TrainingObserver& observer)
-      : kernels_(kernels), options_(std::move(options)), observer_(observer) {}
+  TrainingRun(const KernelTable& kernels, TrainingOptions options, TrainingObserver& observer);
 
   Status ChooseRecipe(const std::optional<Checkpoint>& checkpoint);
   Status OpenTokens(const std::optional<Checkpoint>& checkpoint);
