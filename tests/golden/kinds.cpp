@@ -17,6 +17,9 @@ constexpr Kind kKinds[] = {
     {"loader", LoaderGolden},
     {"sliding", SlidingGolden},
     {"ttt", TttGolden},
+    {"quant_fn", QuantFnGolden},
+    {"quant_sd", QuantSdGolden},
+    {"bytes", BytesGolden},
 };
 // clang-format on
 
