@@ -50,8 +50,9 @@ class Checker {
     GOLF_TRY(FindShards());
     GOLF_TRY(LoadTokenizer());
     for (auto& [name, split] : splits_) GOLF_TRY(ScanSplit(split));
-    if (!readable_ || !settings_.compare)
-      return std::move(report_);  // what follows walks the shards again
+    if (!settings_.compare) return std::move(report_);
+    GOLF_TRY(CompareDescription());
+    if (!readable_) return std::move(report_);  // what follows walks the shards
     if (splits_.contains("train") && splits_.contains("val")) {
       GOLF_TRY(CompareSplits());
       GOLF_TRY(CompareHashLists());
