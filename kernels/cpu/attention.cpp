@@ -4,6 +4,7 @@
 #include <hwy/aligned_allocator.h>
 
 #include "kernels/base/check.h"
+#include "kernels/cpu/attention_amx.h"
 #include "kernels/cpu/attention_task.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/variant.h"
@@ -92,6 +93,9 @@ AttentionTable MakeTable(Variant variant) {
   AttentionTable table{};
   FillForwardTasks(variant, table);
   FillBackwardTasks(variant, table);
+  if (variant == Variant::kAvx512 && amx::Usable()) {
+    amx::FillForwardTasks(table.b16);
+  }
   return table;
 }
 

@@ -161,7 +161,7 @@ class AttentionKernel : public testing::TestWithParam<cpu::Variant> {
     std::vector<double> y(q.size()), lse(c.lse.size());
     ref::AttentionForward(d, q.data(), k.data(), v.data(), nullptr, y.data(), lse.data());
     EXPECT_LE(RelativeError(c.y, y), forward_limit);
-    EXPECT_LE(RelativeError(c.lse, lse), 1e-6);
+    EXPECT_LE(RelativeError(c.lse, lse), sizeof(T) == sizeof(float) ? 1e-6 : 1e-4);
     std::vector<double> dq(q.size()), dk(k.size()), dv(v.size());
     ref::AttentionBackward<double>(d, q.data(), k.data(), v.data(), dy.data(), {dq.data()},
                                    {dk.data()}, {dv.data()});

@@ -1,0 +1,47 @@
+#include "kernels/cpu/attention_amx.h"
+
+#include <hwy/detect_compiler_arch.h>
+
+#if HWY_ARCH_X86_64 && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+namespace golf::cpu::amx {
+
+#if HWY_ARCH_X86_64 && defined(__linux__)
+namespace {
+
+bool HasInstructions() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || a < 1) return false;
+  const bool amx_bf16 = (d >> 22 & 1) != 0, amx_tile = (d >> 24 & 1) != 0;
+  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0) return false;
+  const bool avx512_bf16 = (a >> 5 & 1) != 0;
+  return amx_bf16 && amx_tile && avx512_bf16;
+}
+
+// Linux lets a process use tile registers only after it has asked: they make every thread's saved state 8 KiB larger.
+bool AskForTiles() {
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+}  // namespace
+
+bool Usable() {
+  static const bool usable = HasInstructions() && AskForTiles();
+  return usable;
+}
+
+#else
+
+bool Usable() { return false; }
+void FillForwardTasks(AttentionTasks<bf16>&) {}
+void FillBackwardTasks(AttentionTasks<bf16>&) {}
+
+#endif
+
+}  // namespace golf::cpu::amx
