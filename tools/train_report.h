@@ -5,7 +5,7 @@
 #include <string>
 
 #include "kernels/base/status.h"
-#include "nlohmann/json.hpp"
+#include <nlohmann/json.hpp>
 #include "trainer/training_run.h"
 
 namespace golf {

@@ -9,7 +9,7 @@
 #include "schemas/program_generated.h"
 #include "tests/golden/kinds.h"
 #include "tests/support/network_config.h"
-#include "tests/support/weights.h"
+#include "tests/support/golden_weights.h"
 
 namespace golf::test {
 namespace {

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# From a clone to a verdict: packages, release build, every test. Exit code 0 only if all of it passed.
+# A clone tests itself with the golden cases in tests/golden/data. A larger set, $GOLF_GOLDEN or ../shared/golden, is run too.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tools/setup.sh
+tools/build.sh
+
+full_set=${GOLF_GOLDEN:-}
+if [[ -z $full_set && -d ../shared/golden ]]; then full_set=$(realpath ../shared/golden); fi
+unset GOLF_GOLDEN
+
+failed=0
+run() {
+  ctest --preset release --no-tests=error -j "$(nproc)" "$@" || failed=1
+}
+run
+if [[ -n $full_set ]]; then
+  echo "== golden cases of $full_set"
+  GOLF_GOLDEN=$full_set run -R '^golden\.'
+fi
+exit $failed
