@@ -103,7 +103,12 @@ Result<std::string> TrainTokenizer(const TokenizerSettings& settings,
       },
       &texts, &model);
   GOLF_TRY(texts.failure());
-  if (!status.ok()) return Status(Code::kUsage, "tokenizer training: " + status.ToString());
+  if (!status.ok()) {  // "Internal: file(line) [condition] what it means"
+    const std::string why = status.ToString();
+    const size_t after = why.rfind("] ");
+    return Status(Code::kUsage, "tokenizer training: " +
+                                    (after == std::string::npos ? why : why.substr(after + 2)));
+  }
   return model;
 }
 

@@ -1,0 +1,1 @@
+golf-data prepare --output set nothing.txt

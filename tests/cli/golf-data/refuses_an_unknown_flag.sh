@@ -1,0 +1,2 @@
+echo text > a.txt
+golf-data prepare --nonsense --output set a.txt
