@@ -95,6 +95,7 @@ AttentionTable MakeTable(Variant variant) {
   FillBackwardTasks(variant, table);
   if (variant == Variant::kAvx512 && amx::Usable()) {
     amx::FillForwardTasks(table.b16);
+    amx::FillBackwardTasks(table.b16);
   }
   return table;
 }

@@ -5,7 +5,7 @@
 // bf16); of B it wants rows 2i and 2i+1 interleaved, as one row of 16 pairs. Layouts here:
 //   rows    row-major bf16, the summed index contiguous: an A operand as it stands
 //   pairs   [step of 32][block of 16 columns][16 pairs][16 columns][2]: a B operand, each tile one contiguous kilobyte
-// Include only from files that compile on x86-64; everything is compiled for kTarget's instructions.
+// Include only from files that compile on x86-64; everything is compiled for the instructions of GOLF_AMX_BEGIN.
 #pragma once
 #include <hwy/detect_compiler_arch.h>
 #if HWY_COMPILER_GCC_ACTUAL  // gcc 12 takes the undefined operands of its own intrinsics for a mistake (bug 105593)
@@ -39,7 +39,6 @@ namespace golf::cpu::amx {
 
 inline constexpr size_t kTile = 16;  // rows of a tile; columns of C
 inline constexpr size_t kStep = 32;  // bf16 in a tile row: summed per instruction
-inline constexpr size_t kTileBytes = 1024;
 
 inline size_t PaddedWidth(size_t width) { return RoundUp(width, kStep); }
 
@@ -239,21 +238,31 @@ inline void TransposeFloats(const float* src, size_t rows, size_t cols, float* d
   }
 }
 
-// dst[c] = factor * src[c], or added to it; src is padded to whole vectors.
+HWY_INLINE __mmask16 FirstLanes(size_t n) {
+  return n >= kTile ? __mmask16{0xffff} : static_cast<__mmask16>((1U << n) - 1);
+}
+
+HWY_INLINE __m512 LoadMasked(__mmask16 mask, const bf16* p) {
+  const __m512i bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
+}
+
+// dst[c] = factor * src[c], or added to it. src is padded to whole vectors.
 inline void StoreRow(const float* src, float factor, size_t width, Into into, bf16* dst) {
-  const __m512 scale = _mm512_set1_ps(factor);
   for (size_t c = 0; c < width; c += kTile) {
-    const __mmask16 mask =
-        width - c >= kTile ? 0xffff : static_cast<__mmask16>((1U << (width - c)) - 1);
-    __m512 x = _mm512_mul_ps(_mm512_loadu_ps(src + c), scale);
-    if (into == Into::kAdd) {
-      const __m512i old = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, dst + c));
-      x = _mm512_add_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(old, 16)));
-    }
+    const __mmask16 mask = FirstLanes(width - c);
+    __m512 x = _mm512_mul_ps(_mm512_loadu_ps(src + c), _mm512_set1_ps(factor));
+    if (into == Into::kAdd) x = _mm512_add_ps(x, LoadMasked(mask, dst + c));
     const __m256bh rounded = _mm512_cvtneps_pbh(x);
     __m256i bits;
     std::memcpy(&bits, &rounded, sizeof(bits));
     _mm256_mask_storeu_epi16(dst + c, mask, bits);
+  }
+}
+inline void StoreRow(const float* src, float factor, size_t width, float* dst) {
+  for (size_t c = 0; c < width; c += kTile) {
+    const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(src + c), _mm512_set1_ps(factor));
+    _mm512_mask_storeu_ps(dst + c, FirstLanes(width - c), x);
   }
 }
 
