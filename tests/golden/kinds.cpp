@@ -11,6 +11,7 @@ struct Kind {
 // clang-format off
 constexpr Kind kKinds[] = {
     {"inputs", InputsGolden},
+    {"attention", AttentionGolden},
     {"model", ModelGolden},
     {"optim", OptimGolden},
     {"schedule", ScheduleGolden},
