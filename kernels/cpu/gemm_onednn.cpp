@@ -1,14 +1,25 @@
-// Matrix products by oneDNN's matmul. Its results depend neither on the number of threads nor, per row, on the number
-// of rows for the shapes that networks have; gemm_test.cpp holds it to that.
+// Matrix products by oneDNN's matmul, in a shape of our choosing. Left alone, oneDNN splits sums by the number of
+// threads and by the number of rows, so a token's loss would depend on its batch. Here B is packed once per product,
+// and then every 64 rows of A go through one and the same single-threaded primitive, rows missing at the end being
+// zero: a row's bits depend on nothing but the row and B. It is also faster: oneDNN's own call packs B slowly.
+#include "kernels/cpu/gemm_onednn.h"
+
+#include <cstring>
 #include <dnnl.hpp>
+#include <unordered_map>
+#include <vector>
 
 #include "kernels/base/check.h"
+#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/variant.h"
+#include "kernels/threads.h"
 
 namespace golf::cpu {
 namespace {
 
 using dnnl::memory;
+
+constexpr size_t kBlockRows = 64;
 
 const dnnl::engine& Engine() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
@@ -19,50 +30,150 @@ memory::data_type TypeOf(Element element) {
   return element == Element::kFloat ? memory::data_type::f32 : memory::data_type::bf16;
 }
 
+size_t BytesOf(Element element) {
+  return element == Element::kFloat ? sizeof(float) : sizeof(bf16);
+}
+
 // A (rows, cols) matrix, stored transposed or not.
 memory::desc Matrix(size_t rows, size_t cols, bool transposed, Element element) {
   const auto r = static_cast<memory::dim>(rows), c = static_cast<memory::dim>(cols);
   return {{r, c}, TypeOf(element), transposed ? memory::dims{1, r} : memory::dims{c, 1}};
 }
 
-class OneDnnGemm final : public Gemm {
+// oneDNN knows no const handles.
+memory Borrow(const memory::desc& desc, const void* data) {
+  return {desc, Engine(), const_cast<void*>(data)};
+}
+
+// Without them oneDNN is several times slower in bf16 than in float, or refuses.
+bool HasBf16Instructions() {
+  constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kNeeded) == kNeeded;
+}
+
+// The product of one block of rows.
+struct BlockProduct {
+  dnnl::matmul::primitive_desc description;
+  dnnl::matmul run;
+};
+
+// Description and primitive are both made under one thread: oneDNN bakes the number in, and keeps what it made in a
+// cache by that number; a description from the cache must find its primitive there (2.6.3 would otherwise build the
+// primitive from attributes that are gone).
+BlockProduct MakeBlockProduct(const GemmShape& s) {
+  const auto k = static_cast<memory::dim>(s.k), n = static_cast<memory::dim>(s.n);
+  const memory::desc a = Matrix(kBlockRows, s.k, false, s.ab);
+  const memory::desc b({k, n}, TypeOf(s.ab), memory::format_tag::any);
+  const memory::desc c = Matrix(kBlockRows, s.n, false, s.c);
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (s.add) {
+    dnnl::post_ops sum;
+    sum.append_sum(1.0F);
+    attributes.set_post_ops(sum);
+  }
+  const int threads = Threads();
+  SetThreads(1);
+  BlockProduct block;
+  block.description = {{a, b, c}, attributes, Engine()};
+  if (block.description) block.run = dnnl::matmul(block.description);
+  SetThreads(threads);
+  return block;
+}
+
+class BlockwiseGemm final : public Gemm {
  public:
-  explicit OneDnnGemm(const GemmShape& s) : stream_(Engine()) {
-    const memory::desc a = Matrix(s.m, s.k, s.transpose_a, s.ab);
-    const memory::desc b = Matrix(s.k, s.n, s.transpose_b, s.ab);
-    const memory::desc c = Matrix(s.m, s.n, false, s.c);
-    dnnl::primitive_attr attributes;
-    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    if (s.add) {
-      dnnl::post_ops sum;
-      sum.append_sum(1.0F);
-      attributes.set_post_ops(sum);
+  BlockwiseGemm(const GemmShape& s, const BlockProduct& block)
+      : shape_(s),
+        product_(block.run),
+        stream_(Engine()),
+        blocks_((s.m + kBlockRows - 1) / kBlockRows),
+        b_stored_(Matrix(s.k, s.n, s.transpose_b, s.ab)),
+        b_packed_(block.description.weights_desc(), Engine()),
+        pack_b_(Borrow(b_stored_, nullptr), b_packed_) {
+    if (s.transpose_a) {
+      const memory::desc plain = Matrix(s.m, s.k, false, s.ab);
+      rows_.resize(blocks_ * kBlockRows * s.k * BytesOf(s.ab));
+      turn_a_ =
+          dnnl::reorder(Borrow(Matrix(s.m, s.k, true, s.ab), nullptr), Borrow(plain, rows_.data()));
+    } else if (TailRows() != 0) {
+      rows_.resize(kBlockRows * s.k * BytesOf(s.ab));
     }
-    const dnnl::matmul::primitive_desc description({a, b, c}, attributes, Engine());
-    product_ = dnnl::matmul(description);
-    scratch_ = memory(description.scratchpad_desc(), Engine());
-    a_ = memory(a, Engine(), nullptr);
-    b_ = memory(b, Engine(), nullptr);
-    c_ = memory(c, Engine(), nullptr);
-    arguments_ = {{DNNL_ARG_SRC, a_},
-                  {DNNL_ARG_WEIGHTS, b_},
-                  {DNNL_ARG_DST, c_},
-                  {DNNL_ARG_SCRATCHPAD, scratch_}};
+    if (TailRows() != 0) tail_c_.resize(kBlockRows * s.n * BytesOf(s.c));
+    const size_t workers = std::min(blocks_, static_cast<size_t>(Threads()));
+    for (size_t i = 0; i < workers; ++i) workers_.emplace_back(block.description, b_packed_);
   }
 
   void Run(const void* a, const void* b, void* c) override {
-    a_.set_data_handle(const_cast<void*>(a), stream_);  // oneDNN has no const handles
-    b_.set_data_handle(const_cast<void*>(b), stream_);
-    c_.set_data_handle(c, stream_);
-    product_.execute(stream_, arguments_);
+    memory stored = Borrow(b_stored_, b);
+    pack_b_.execute(stream_, stored, b_packed_);
+    if (shape_.transpose_a) {
+      memory from = Borrow(Matrix(shape_.m, shape_.k, true, shape_.ab), a);
+      memory to = Borrow(Matrix(shape_.m, shape_.k, false, shape_.ab), rows_.data());
+      turn_a_.execute(stream_, from, to);
+    }
     stream_.wait();
+    const size_t workers = std::min(workers_.size(), static_cast<size_t>(Threads()));
+    ParallelFor(workers, 1, [&](size_t begin, size_t end) {
+      for (size_t block = blocks_ * begin / workers; block < blocks_ * end / workers; ++block)
+        RunBlock(workers_[begin], block, static_cast<const std::byte*>(a),
+                 static_cast<std::byte*>(c));
+    });
   }
 
  private:
-  dnnl::stream stream_;
+  // What a thread needs to run the primitive at the same time as others.
+  struct Worker {
+    dnnl::stream stream;
+    memory a, c, scratch;
+    std::unordered_map<int, memory> arguments;
+
+    Worker(const dnnl::matmul::primitive_desc& block, const memory& b)
+        : stream(Engine()),
+          a(Borrow(block.src_desc(), nullptr)),
+          c(Borrow(block.dst_desc(), nullptr)),
+          scratch(block.scratchpad_desc(), Engine()),
+          arguments{{DNNL_ARG_SRC, a},
+                    {DNNL_ARG_WEIGHTS, b},
+                    {DNNL_ARG_DST, c},
+                    {DNNL_ARG_SCRATCHPAD, scratch}} {}
+  };
+
+  size_t TailRows() const { return shape_.m % kBlockRows; }
+
+  void RunBlock(Worker& worker, size_t block, const std::byte* a, std::byte* c) {
+    const size_t a_bytes = shape_.k * BytesOf(shape_.ab),
+                 c_bytes = shape_.n * BytesOf(shape_.c);  // of a row
+    const size_t row = block * kBlockRows;
+    const bool tail = row + kBlockRows > shape_.m;
+    const std::byte* from = (shape_.transpose_a ? rows_.data() : a) + row * a_bytes;
+    std::byte* to = c + row * c_bytes;
+    if (tail && !shape_.transpose_a) {
+      std::memcpy(rows_.data(), from, TailRows() * a_bytes);
+      from = rows_.data();
+    }
+    if (tail) {
+      if (shape_.add) std::memcpy(tail_c_.data(), to, TailRows() * c_bytes);
+      to = tail_c_.data();
+    }
+    worker.a.set_data_handle(const_cast<std::byte*>(from), worker.stream);
+    worker.c.set_data_handle(to, worker.stream);
+    product_.execute(worker.stream, worker.arguments);
+    worker.stream.wait();
+    if (tail) std::memcpy(c + row * c_bytes, to, TailRows() * c_bytes);
+  }
+
+  GemmShape shape_;
   dnnl::matmul product_;
-  memory a_, b_, c_, scratch_;
-  std::unordered_map<int, memory> arguments_;
+  dnnl::stream stream_;
+  size_t blocks_;
+  memory::desc b_stored_;
+  memory b_packed_;
+  dnnl::reorder pack_b_, turn_a_;
+  std::vector<std::byte>
+      rows_;  // A turned back, or its last rows; padded with zeros to whole blocks
+  std::vector<std::byte> tail_c_;  // the last rows of C
+  std::vector<Worker> workers_;
 };
 
 }  // namespace
@@ -70,7 +181,8 @@ class OneDnnGemm final : public Gemm {
 std::unique_ptr<Gemm> MakeOneDnnGemm(const GemmShape& shape) {
   GOLF_CHECK(shape.m > 0 && shape.n > 0 && shape.k > 0);
   GOLF_CHECK(shape.ab == Element::kBf16 || shape.c == Element::kFloat);
-  return std::make_unique<OneDnnGemm>(shape);
+  if (shape.ab == Element::kBf16 && !HasBf16Instructions()) return MakeWidenedGemm(shape);
+  return std::make_unique<BlockwiseGemm>(shape, MakeBlockProduct(shape));
 }
 
 // Fails when oneDNN has been used already; its instructions then stay as they are.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/base/check.h"
+#include "kernels/cpu/gemm_onednn.h"
 #include "kernels/cpu/variant.h"
 
 namespace golf {
@@ -74,10 +75,21 @@ std::vector<Variant> SupportedVariants() {
 }
 
 const KernelTable& TableOf(Variant variant) {
-  static const KernelTable tables[] = {MakeTable(Variant::kPortable), MakeTable(Variant::kAvx2),
-                                       MakeTable(Variant::kAvx512)};
-  GOLF_CHECK(Supported(variant));
-  return tables[static_cast<size_t>(variant)];
+  GOLF_CHECK(Supported(variant));  // even filling the table uses the variant's instructions
+  switch (variant) {
+    case Variant::kPortable:
+      break;
+    case Variant::kAvx2: {
+      static const KernelTable avx2 = MakeTable(Variant::kAvx2);
+      return avx2;
+    }
+    case Variant::kAvx512: {
+      static const KernelTable avx512 = MakeTable(Variant::kAvx512);
+      return avx512;
+    }
+  }
+  static const KernelTable portable = MakeTable(Variant::kPortable);
+  return portable;
 }
 
 }  // namespace cpu

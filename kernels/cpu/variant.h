@@ -1,5 +1,7 @@
 // The instruction sets that CPU kernels are compiled for, and how each operation's file enters its kernels in the table.
 #pragma once
+#include <hwy/detect_compiler_arch.h>
+
 #include <vector>
 
 #include "kernels/table.h"
@@ -27,24 +29,23 @@ void FillSmear(Variant variant, KernelTable& table);
 void FillSquaredRelu(Variant variant, KernelTable& table);
 void FillXsa(Variant variant, KernelTable& table);
 
-std::unique_ptr<Gemm> MakeOneDnnGemm(const GemmShape& shape);
-void LimitOneDnn(
-    Variant variant);  // no better instructions than these; before the first product is made
-
 }  // namespace golf::cpu
 
 // Defines golf::cpu::name(variant, table) from the functions `name(KernelTable&)` that foreach_target.h compiled, one
 // per instruction set, in golf::cpu::HWY_NAMESPACE. Use it once, under HWY_ONCE.
 #if HWY_ARCH_X86
-#define GOLF_DEFINE_FILL(name)                                           \
-  namespace golf::cpu {                                                  \
-  void name(Variant variant, KernelTable& table) {                       \
-    switch (variant) {                                                   \
-      case Variant::kAvx512: return N_AVX3::name(table);                 \
-      case Variant::kAvx2: return N_AVX2::name(table);                   \
-      case Variant::kPortable: return HWY_STATIC_DISPATCH(name)(table);  \
-    }                                                                    \
-  }                                                                      \
+#define GOLF_DEFINE_FILL(name)                     \
+  namespace golf::cpu {                            \
+  void name(Variant variant, KernelTable& table) { \
+    switch (variant) {                             \
+      case Variant::kAvx512:                       \
+        return N_AVX3::name(table);                \
+      case Variant::kAvx2:                         \
+        return N_AVX2::name(table);                \
+      case Variant::kPortable:                     \
+        return HWY_STATIC_DISPATCH(name)(table);   \
+    }                                              \
+  }                                                \
   }
 #else
 #define GOLF_DEFINE_FILL(name)                                                              \

@@ -1,0 +1,130 @@
+#include "kernels/gemm.h"
+
+#include <tuple>
+
+#include "tests/kernels/op_check.h"
+
+namespace golf {
+namespace {
+
+struct Operands {
+  std::vector<double> a, b, c;  // a (m, k), b (k, n), c (m, n), not transposed
+
+  explicit Operands(const GemmShape& s)
+      : a(Randoms(s.m * s.k, 1)), b(Randoms(s.k * s.n, 2)), c(Randoms(s.m * s.n, 3)) {}
+};
+
+// `matrix` as stored in memory.
+template <class T>
+std::vector<T> Stored(const std::vector<double>& matrix, size_t rows, size_t cols,
+                      bool transposed) {
+  std::vector<double> out(matrix);
+  if (transposed)
+    for (size_t i = 0; i < rows; ++i)
+      for (size_t j = 0; j < cols; ++j) out[j * rows + i] = matrix[i * cols + j];
+  return To<T>(out);
+}
+
+template <class In, class Out>
+std::vector<Out> Product(const KernelTable& table, const GemmShape& s, const Operands& x) {
+  const std::vector<In> a = Stored<In>(x.a, s.m, s.k, s.transpose_a),
+                        b = Stored<In>(x.b, s.k, s.n, s.transpose_b);
+  std::vector<Out> c = To<Out>(x.c);
+  table.make_gemm(s)->Run(a.data(), b.data(), c.data());
+  return c;
+}
+
+template <class In, class Out>
+void CheckProduct(const GemmShape& s, double tolerance) {
+  Operands x(s);
+  x.a = ToDouble(To<In>(x.a));
+  x.b = ToDouble(To<In>(x.b));
+  x.c = ToDouble(To<Out>(x.c));
+  std::vector<double> want(s.m * s.n);
+  for (size_t i = 0; i < s.m; ++i)
+    for (size_t j = 0; j < s.n; ++j) {
+      double sum = s.add ? x.c[i * s.n + j] : 0.0;
+      for (size_t p = 0; p < s.k; ++p) sum += x.a[i * s.k + p] * x.b[p * s.n + j];
+      want[i * s.n + j] = sum;
+    }
+  ExpectNear(Product<In, Out>(*Tables().back(), s, x), want, tolerance, "c");
+}
+
+// k terms of size 1 in float: 2^-24 sqrt(k) relative to the largest, with room. bf16 out: its own rounding.
+TEST(Gemm, MatchesTheDefinition) {
+  for (const auto& [m, n, k] :
+       {std::tuple<size_t, size_t, size_t>{1, 1, 1}, {3, 5, 7}, {64, 48, 100}, {130, 66, 256}})
+    for (const bool ta : {false, true})
+      for (const bool tb : {false, true})
+        for (const bool add : {false, true}) {
+          SCOPED_TRACE(testing::Message() << m << " " << n << " " << k << " " << ta << tb << add);
+          CheckProduct<float, float>({m, n, k, ta, tb, Element::kFloat, Element::kFloat, add},
+                                     2e-6);
+          CheckProduct<bf16, float>({m, n, k, ta, tb, Element::kBf16, Element::kFloat, add}, 2e-6);
+          CheckProduct<bf16, bf16>({m, n, k, ta, tb, Element::kBf16, Element::kBf16, add},
+                                   1.0 / 250);
+        }
+}
+
+// (n, k) of small and large networks, with fragments of vectors and blocks.
+const std::vector<std::pair<size_t, size_t>> kLayers = {
+    {512, 512}, {1536, 512}, {512, 1536}, {1024, 512}, {256, 512},
+    {512, 128}, {128, 128},  {384, 128},  {10, 6},     {48, 40}};
+
+template <class In, class Out>
+void CheckRowsStandAlone(Element ab, Element c, bool transpose_b) {
+  const KernelTable& table = *Tables().back();
+  for (const auto& [n, k] : kLayers) {
+    GemmShape most{2048, n, k, false, transpose_b, ab, c};
+    const Operands x(most);
+    const std::vector<In> a = To<In>(x.a), b = To<In>(x.b);
+    std::vector<Out> want(most.m * n);
+    table.make_gemm(most)->Run(a.data(), b.data(), want.data());
+    for (const size_t m : {1, 2, 7, 64, 65, 100, 448, 1000}) {
+      GemmShape some = most;
+      some.m = m;
+      std::vector<Out> got(m * n);
+      const size_t first = 2048 - m;  // rows from another place: not the same blocks
+      table.make_gemm(some)->Run(a.data() + first * k, b.data(), got.data());
+      EXPECT_EQ(std::memcmp(got.data(), want.data() + first * n, got.size() * sizeof(Out)), 0)
+          << "rows " << m << ", n " << n << ", k " << k;
+    }
+  }
+}
+
+TEST(Gemm, RowsDoNotDependOnOneAnother) {
+  for (const bool transpose_b : {true, false}) {  // forward; gradient of the input
+    SCOPED_TRACE(transpose_b);
+    CheckRowsStandAlone<float, float>(Element::kFloat, Element::kFloat, transpose_b);
+    CheckRowsStandAlone<bf16, float>(Element::kBf16, Element::kFloat, transpose_b);
+    CheckRowsStandAlone<bf16, bf16>(Element::kBf16, Element::kBf16, transpose_b);
+  }
+}
+
+template <class In, class Out>
+void CheckThreads(const GemmShape& s) {
+  const Operands x(s);
+  const KernelTable& table = *Tables().back();
+  std::vector<Out> want;
+  for (const int threads : {1, 2, 3, 4, 8, 16}) {
+    const WithThreads scope(threads);
+    std::vector<Out> got = Product<In, Out>(table, s, x);
+    if (want.empty()) want = got;
+    EXPECT_TRUE(SameBits(got, want)) << threads << " threads: " << s.m << " " << s.n << " " << s.k
+                                     << " " << s.transpose_a << s.transpose_b;
+  }
+}
+
+TEST(Gemm, ThreadsDoNotChangeBits) {
+  for (const auto& [n, k] : kLayers)
+    for (const size_t rows : {64, 2048}) {
+      CheckThreads<float, float>({rows, n, k, false, true});
+      CheckThreads<bf16, bf16>({rows, n, k, false, true, Element::kBf16, Element::kBf16});
+      CheckThreads<bf16, float>({rows, k, n, false, false, Element::kBf16, Element::kFloat});
+      CheckThreads<float, float>({n, k, rows, true, false, Element::kFloat, Element::kFloat, true});
+      CheckThreads<bf16, float>({n, k, rows, true, false, Element::kBf16, Element::kFloat, true});
+    }
+}
+
+}  // namespace
+}  // namespace golf
