@@ -1,0 +1,171 @@
+#include "artifact/checkpoint.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <thread>
+
+#include "artifact/checkpoint_layout.h"
+#include "tests/artifact/samples.h"
+#include "tests/support/temp_folder.h"
+
+namespace golf::test {
+namespace {
+
+struct SampleCheckpoint {
+  std::vector<uint8_t> program = SampleProgram();
+  SampleTensors weights = SampleNetwork(), average = TinyNetwork();
+  CheckpointContents contents{
+      program,
+      "name = 'nano'\n",
+      SampleTokenizer(),
+      {{"weights", weights.views()}, {"ema", average.views()}, {"optimizer/m", {}}},
+      {{"step", 12}, {"random/0", 0xfedcba9876543210U}},
+      {{"clock_seconds", 1.5}}};
+};
+
+std::string WriteSample(const TempFolder& folder, const CheckpointContents& contents) {
+  const std::string path = folder / "a.ckpt";
+  const Status status = WriteCheckpoint(path, contents);
+  EXPECT_TRUE(status.ok()) << status.message();
+  return path;
+}
+
+void ExpectEqual(std::span<const TensorView> a, std::span<const TensorView> b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].name, b[i].name);
+    EXPECT_TRUE(std::ranges::equal(a[i].shape, b[i].shape)) << a[i].name;
+    EXPECT_EQ(std::memcmp(a[i].data.data(), b[i].data.data(), a[i].data.size_bytes()), 0)
+        << a[i].name;
+  }
+}
+
+TEST(Checkpoint, GivesBackWhatWasSavedBitForBit) {
+  const TempFolder folder;
+  SampleCheckpoint sample;
+  sample.weights.data[2][0] = -0.0F;
+  const auto loaded = Checkpoint::Open(WriteSample(folder, sample.contents));
+  ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+  const CheckpointContents& got = loaded->contents();
+  EXPECT_TRUE(std::ranges::equal(got.program, sample.program));
+  EXPECT_EQ(got.recipe, sample.contents.recipe);
+  EXPECT_EQ(got.tokenizer, sample.contents.tokenizer);
+  EXPECT_EQ(got.integers, sample.contents.integers);
+  EXPECT_EQ(got.reals, sample.contents.reals);
+  ASSERT_EQ(got.groups.size(), 3U);
+  ExpectEqual(got.group("weights"), sample.contents.group("weights"));
+  ExpectEqual(got.group("ema"), sample.contents.group("ema"));
+  EXPECT_TRUE(got.group("optimizer/m").empty());
+  EXPECT_TRUE(got.group("nothing").empty());
+}
+
+TEST(Checkpoint, TensorsLieAtAlignedAddresses) {
+  const TempFolder folder;
+  const SampleCheckpoint sample;
+  const auto loaded = Checkpoint::Open(WriteSample(folder, sample.contents));
+  ASSERT_TRUE(loaded.ok());
+  for (const TensorView& t : loaded->contents().group("weights")) {
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(t.data.data()) % 64, 0U) << t.name;
+  }
+}
+
+TEST(Checkpoint, SavedAgainIsTheSameFile) {
+  const TempFolder folder;
+  const SampleCheckpoint sample;
+  const std::string path = WriteSample(folder, sample.contents);
+  const auto loaded = Checkpoint::Open(path);
+  ASSERT_TRUE(loaded.ok());
+  ASSERT_TRUE(WriteCheckpoint(folder / "b.ckpt", loaded->contents()).ok());
+  EXPECT_EQ(ReadAll(folder / "b.ckpt"), ReadAll(path));
+}
+
+CheckpointContents TinyContents(const SampleCheckpoint& sample) {
+  CheckpointContents contents = sample.contents;
+  contents.groups = {{"weights", sample.average.views()}};
+  return contents;
+}
+
+TEST(Checkpoint, RefusesEveryTruncationAndAppendedBytes) {
+  const TempFolder folder;
+  const SampleCheckpoint sample;
+  const std::string whole = ReadAll(WriteSample(folder, TinyContents(sample)));
+  for (size_t n = 0; n < whole.size(); ++n) {
+    EXPECT_EQ(Checkpoint::Open(folder.Write("t.ckpt", whole.substr(0, n))).status().code(),
+              Code::kBadData)
+        << n;
+  }
+  EXPECT_EQ(Checkpoint::Open(folder.Write("t.ckpt", whole + std::string(64, '\0'))).status().code(),
+            Code::kBadData);
+}
+
+TEST(Checkpoint, RefusesEverySingleBitFlip) {
+  const TempFolder folder;
+  const SampleCheckpoint sample;
+  std::string bytes = ReadAll(WriteSample(folder, TinyContents(sample)));
+  for (size_t bit = 0; bit < 8 * bytes.size(); ++bit) {
+    bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ 1 << bit % 8);
+    EXPECT_EQ(Checkpoint::Open(folder.Write("f.ckpt", bytes)).status().code(), Code::kBadData)
+        << bit;
+    bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ 1 << bit % 8);
+  }
+}
+
+TEST(Checkpoint, NamesTheDamagedTensor) {
+  const TempFolder folder;
+  const SampleCheckpoint sample;
+  const std::string path = WriteSample(folder, TinyContents(sample));
+  std::string bytes = ReadAll(path);
+  bytes[bytes.size() - 64] = static_cast<char>(bytes[bytes.size() - 64] ^ 1);
+  const Status status = Checkpoint::Open(folder.Write("f.ckpt", bytes)).status();
+  EXPECT_THAT(status.message(), testing::HasSubstr("blocks.0.mlp.up_proj.weight"));
+  EXPECT_THAT(status.message(), testing::HasSubstr("f.ckpt"));
+}
+
+TEST(Checkpoint, RefusesNaNsAndKeepsTheOldFile) {
+  const TempFolder folder;
+  SampleCheckpoint sample;
+  const std::string path = WriteSample(folder, sample.contents);
+  const std::string before = ReadAll(path);
+  for (const float bad : {NAN, INFINITY}) {
+    sample.weights.data[3][5] = bad;
+    const Status status = WriteCheckpoint(path, sample.contents);
+    EXPECT_EQ(status.code(), Code::kBadNumbers);
+    EXPECT_THAT(status.message(), testing::HasSubstr("blocks.0.attn.c_q.weight"));
+  }
+  EXPECT_EQ(ReadAll(path), before);
+  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
+}
+
+TEST(AtomicFile, LeavesNothingBehindUnlessCommitted) {
+  const TempFolder folder;
+  const std::string path = folder.Write("x", "old");
+  {
+    auto file = AtomicFile::Create(path);
+    ASSERT_TRUE(file.ok());
+    ASSERT_TRUE(file->Write(AsBytes("new")).ok());
+    EXPECT_EQ(ReadAll(path), "old");
+    EXPECT_EQ(AtomicFile::Create(path).status().code(), Code::kBusy);
+  }
+  EXPECT_EQ(ReadAll(path), "old");
+  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
+  folder.Write("x.partial", "left by a crash, and longer");
+  ASSERT_TRUE(WriteFileAtomically(path, AsBytes("new")).ok());
+  EXPECT_EQ(ReadAll(path), "new");
+  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
+}
+
+TEST(AtomicFile, FailsWithPathAndReason) {
+  const Status status = WriteFileAtomically("/no/such/folder/x", AsBytes("x"));
+  EXPECT_EQ(status.code(), Code::kIo);
+  EXPECT_THAT(status.message(),
+              testing::HasSubstr("/no/such/folder/x.partial: cannot create: No such file"));
+}
+
+}  // namespace
+}  // namespace golf::test

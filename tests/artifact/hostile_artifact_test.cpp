@@ -1,0 +1,343 @@
+// Artifacts that are damaged, or made by someone who wants the reader to fail.
+#include <gtest/gtest.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <functional>
+
+#include "artifact/artifact.h"
+#include "artifact/artifact_layout.h"
+#include "artifact/sha256.h"
+#include "artifact/stream_coder.h"
+#include "schemas/artifact_generated.h"
+#include "tests/artifact/samples.h"
+
+namespace golf::test {
+namespace {
+
+using Bytes = std::vector<uint8_t>;
+
+Status Verdict(Bytes bytes) { return Artifact::Parse(std::move(bytes)).status(); }
+
+void ExpectRefused(Bytes bytes, const std::string& what) {
+  EXPECT_EQ(Verdict(std::move(bytes)).code(), Code::kBadData) << what;
+}
+
+// Gives a tampered file a content hash that fits, as an attacker would.
+Bytes Rehash(Bytes file) {
+  file.resize(file.size() - kContentHashBytes);
+  const Sha256Digest digest = Sha256::Of(file);
+  file.insert(file.end(), digest.begin(), digest.end());
+  return file;
+}
+
+// An artifact in parts that can be tampered with.
+struct Parts {
+  schema::ArtifactT root;
+  std::vector<Bytes> streams;
+  Bytes appended;
+};
+
+Parts TakeApart(const Bytes& file) {
+  ArtifactHeader header;
+  std::memcpy(&header, file.data(), sizeof(header));
+  const std::span<const uint8_t> rest = std::span(file).subspan(sizeof(header));
+  const auto description = DecodeStream(rest.first(header.description_encoded_bytes), 1,
+                                        header.description_decoded_bytes);
+  EXPECT_TRUE(description.ok());
+  Parts parts;
+  schema::GetArtifact(description->data())->UnPackTo(&parts.root);
+  size_t at = header.description_encoded_bytes;
+  for (const auto& stream : parts.root.streams) {
+    const auto bytes = rest.subspan(at, stream->encoded_bytes);
+    parts.streams.emplace_back(bytes.begin(), bytes.end());
+    at += bytes.size();
+  }
+  return parts;
+}
+
+Bytes PutTogether(const Parts& parts) {
+  flatbuffers::FlatBufferBuilder builder;
+  schema::FinishArtifactBuffer(builder, schema::Artifact::Pack(builder, &parts.root));
+  const Bytes description = EncodeStream({builder.GetBufferPointer(), builder.GetSize()}, 1, 3);
+  ArtifactHeader header;
+  header.description_encoded_bytes = static_cast<uint32_t>(description.size());
+  header.description_decoded_bytes = builder.GetSize();
+  const auto* raw = reinterpret_cast<const uint8_t*>(&header);
+  Bytes file(raw, raw + sizeof(header));
+  file.insert(file.end(), description.begin(), description.end());
+  for (const Bytes& s : parts.streams) file.insert(file.end(), s.begin(), s.end());
+  file.insert(file.end(), parts.appended.begin(), parts.appended.end());
+  file.resize(file.size() + kContentHashBytes);
+  return Rehash(file);
+}
+
+// Replaces a stream by a frame, with the size in the description that belongs to it.
+void SetStream(Parts& parts, size_t i, Bytes frame) {
+  parts.root.streams[i]->encoded_bytes = static_cast<uint32_t>(frame.size());
+  parts.streams[i] = std::move(frame);
+}
+
+Bytes ZstdFrame(const Bytes& content, const std::function<void(ZSTD_CCtx*)>& configure) {
+  ZSTD_CCtx* context = ZSTD_createCCtx();
+  configure(context);
+  Bytes frame(ZSTD_compressBound(content.size()));
+  frame.resize(ZSTD_compress2(context, frame.data(), frame.size(), content.data(), content.size()));
+  ZSTD_freeCCtx(context);
+  return frame;
+}
+
+TEST(ArtifactReader, AcceptsTheSampleTakenApartAndPutTogether) {
+  const Status status = Verdict(PutTogether(TakeApart(TinyArtifact())));
+  EXPECT_TRUE(status.ok()) << status.message();
+}
+
+TEST(ArtifactReader, RefusesEveryTruncation) {
+  const Bytes file = TinyArtifact();
+  for (size_t n = 0; n < file.size(); ++n)
+    ExpectRefused({file.begin(), file.begin() + static_cast<ptrdiff_t>(n)}, "prefix");
+}
+
+TEST(ArtifactReader, RefusesEverySingleBitFlip) {
+  const Bytes file = TinyArtifact();
+  ASSERT_LE(file.size(), 4096U);
+  for (size_t bit = 0; bit < 8 * file.size(); ++bit) {
+    Bytes flipped = file;
+    flipped[bit / 8] ^= static_cast<uint8_t>(1U << bit % 8);
+    ExpectRefused(std::move(flipped), "bit " + std::to_string(bit));
+  }
+}
+
+// The same with the hash made to fit. A few padding bits of zstd's entropy tables mean nothing; with those the file must
+// still mean what it meant.
+TEST(ArtifactReader, SurvivesEverySingleBitFlipWithAFittingHash) {
+  const Bytes file = TinyArtifact();
+  const auto original = Artifact::Parse(file);
+  ASSERT_TRUE(original.ok());
+  size_t accepted = 0;
+  for (size_t bit = 0; bit < 8 * (file.size() - kContentHashBytes); ++bit) {
+    Bytes flipped = file;
+    flipped[bit / 8] ^= static_cast<uint8_t>(1U << bit % 8);
+    const auto artifact = Artifact::Parse(Rehash(std::move(flipped)));
+    if (!artifact.ok()) continue;
+    ++accepted;
+    EXPECT_EQ(artifact->encoded(), original->encoded()) << "bit " << bit;
+    EXPECT_EQ(artifact->tokenizer(), original->tokenizer()) << "bit " << bit;
+    EXPECT_TRUE(std::ranges::equal(artifact->program_bytes(), original->program_bytes()))
+        << "bit " << bit;
+  }
+  EXPECT_LT(accepted, 40U);
+}
+
+TEST(ArtifactReader, RefusesAppendedBytes) {
+  const Bytes file = TinyArtifact();
+  for (size_t n = 1; n <= 64; ++n) {
+    Bytes longer = file;
+    longer.resize(file.size() + n);
+    ExpectRefused(longer, "appended");
+    Parts parts = TakeApart(file);
+    parts.appended.resize(n);
+    ExpectRefused(PutTogether(parts), "appended, with a fitting hash");
+  }
+}
+
+TEST(ArtifactReader, RefusesSplicedFiles) {
+  const Bytes a = TinyArtifact();
+  const Bytes b = Serialise(Encode(SampleNetwork(), *FindPacking("pr598")));
+  for (size_t cut = 16; cut < a.size(); cut += 7) {
+    Bytes spliced(a.begin(), a.begin() + static_cast<ptrdiff_t>(cut));
+    spliced.insert(spliced.end(), b.begin() + static_cast<ptrdiff_t>(cut), b.end());
+    ExpectRefused(spliced, "spliced");
+    ExpectRefused(Rehash(spliced), "spliced, with a fitting hash");
+  }
+}
+
+struct Tampering {
+  const char* name;
+  std::function<void(Parts&)> apply;
+};
+
+class ArtifactTampering : public testing::TestWithParam<Tampering> {};
+
+TEST_P(ArtifactTampering, IsRefused) {
+  Parts parts = TakeApart(TinyArtifact());
+  GetParam().apply(parts);
+  const Status status = Verdict(PutTogether(parts));
+  EXPECT_EQ(status.code(), Code::kBadData) << status.message();
+}
+
+const Tampering kTamperings[] = {
+    {"SectionTwice", [](Parts& p) { p.streams.push_back(p.streams[0]); }},
+    {"SectionTwiceInTheDescriptionToo",
+     [](Parts& p) {
+       p.streams.push_back(p.streams[0]);
+       p.root.streams.push_back(std::make_unique<schema::StreamT>(*p.root.streams[0]));
+     }},
+    {"SectionMissing", [](Parts& p) { p.streams.pop_back(); }},
+    {"SectionsSwapped", [](Parts& p) { std::swap(p.streams[0], p.streams[1]); }},
+    {"StreamLongerThanTheFile", [](Parts& p) { p.root.streams[0]->encoded_bytes = 0xffffffff; }},
+    {"StreamIndexOutOfRange", [](Parts& p) { p.root.tensors[0]->data_stream = 999; }},
+    {"ScaleStreamIndexOutOfRange", [](Parts& p) { p.root.tensors[0]->scale_stream = 999; }},
+    {"TensorInAStreamOfAnotherWidth",
+     [](Parts& p) { std::swap(p.root.tensors[0]->data_stream, p.root.tensors[1]->data_stream); }},
+    {"TwoTensorsOnOneRange",
+     [](Parts& p) {
+       p.root.tensors.push_back(std::make_unique<schema::TensorT>(*p.root.tensors[0]));
+       p.root.tensors.back()->name = "x";
+     }},
+    {"NameTwice", [](Parts& p) { p.root.tensors[1]->name = p.root.tensors[0]->name; }},
+    {"NameEmpty", [](Parts& p) { p.root.tensors[0]->name.clear(); }},
+    {"NameTooLong", [](Parts& p) { p.root.tensors[0]->name.assign(257, 'x'); }},
+    {"DimensionZero", [](Parts& p) { p.root.tensors[0]->shape[0] = 0; }},
+    {"TooManyDimensions",
+     [](Parts& p) {
+       p.root.tensors[0]->shape = {1, 1, 1, 12, 8};
+     }},
+    {"ShapeNear2To63",
+     [](Parts& p) {
+       p.root.tensors[0]->shape = {0x7fffffff, 0xffffffff};
+     }},
+    {"ShapeThatWrapsAround",
+     [](Parts& p) {
+       p.root.tensors[0]->shape = {0x80000000, 0x80000000, 4, 96};
+     }},
+    {"ShapeOfAGibibyte",
+     [](Parts& p) {
+       p.root.tensors[0]->shape = {1 << 15, 1 << 15};
+     }},
+    {"EncodingIndexOutOfRange", [](Parts& p) { p.root.tensors[0]->encoding = 77; }},
+    {"EncodingUnknown",
+     [](Parts& p) { p.root.encodings[0]->storage = static_cast<schema::Storage>(9); }},
+    {"ScaleTypeUnknown",
+     [](Parts& p) { p.root.encodings[0]->scale_type = static_cast<schema::ScaleType>(9); }},
+    {"ScaleAxisUnknown",
+     [](Parts& p) { p.root.encodings[0]->scale_axis = static_cast<schema::ScaleAxis>(9); }},
+    {"RangeWithoutZero", [](Parts& p) { p.root.encodings[0]->lowest = 1; }},
+    {"CodeBelowItsRange", [](Parts& p) { p.root.encodings[0]->lowest = -1; }},
+    {"CodeAboveItsRange", [](Parts& p) { p.root.encodings[0]->highest = 1; }},
+    {"CoderUnknown", [](Parts& p) { p.root.streams[0]->coder = static_cast<schema::Coder>(3); }},
+    {"CoderVersionUnknown", [](Parts& p) { p.root.streams[0]->coder_version = 2; }},
+    {"ElementWidthZero", [](Parts& p) { p.root.streams[0]->element_bytes = 0; }},
+    {"ElementWidthThree", [](Parts& p) { p.root.streams[0]->element_bytes = 3; }},
+    {"ScaleInfinite",
+     [](Parts& p) {
+       SetStream(p, 1, EncodeStream(Bytes{0x00, 0x7c}, 2, 3));
+       p.root.tensors.erase(p.root.tensors.begin() + 2);
+     }},
+    {"TokenizerDigestTooShort", [](Parts& p) { p.root.tokenizer->sha256.pop_back(); }},
+    {"TokenizerListsOfDifferentLength", [](Parts& p) { p.root.tokenizer->flags.pop_back(); }},
+    {"TokenizerUnknownFlag", [](Parts& p) { p.root.tokenizer->flags[0] = 4; }},
+    {"TokenizerWithoutPieces",
+     [](Parts& p) {
+       p.root.tokenizer->flags.clear();
+       p.root.tokenizer->bytes.clear();
+     }},
+    {"TooManyEncodings",
+     [](Parts& p) {
+       for (int i = 0; i < 300; ++i)
+         p.root.encodings.push_back(std::make_unique<schema::EncodingT>());
+     }},
+};
+
+INSTANTIATE_TEST_SUITE_P(ArtifactReader, ArtifactTampering, testing::ValuesIn(kTamperings),
+                         [](const auto& tampering) { return tampering.param.name; });
+
+// Stream 0 of the sample holds the codes of both matrices: 12 * 8 + 24 * 8 bytes.
+constexpr size_t kCodes = 12 * 8 + 24 * 8;
+
+TEST(ArtifactReader, RefusesFramesOfAnyOtherForm) {
+  const auto with = [](const std::function<void(ZSTD_CCtx*)>& configure) {
+    Parts parts = TakeApart(TinyArtifact());
+    SetStream(parts, 0, ZstdFrame(Bytes(kCodes), configure));
+    return Verdict(PutTogether(parts));
+  };
+  const auto set = [](ZSTD_CCtx* c, ZSTD_cParameter p, int v) { ZSTD_CCtx_setParameter(c, p, v); };
+  EXPECT_TRUE(with([&](ZSTD_CCtx* c) { set(c, ZSTD_c_checksumFlag, 1); }).ok());
+  EXPECT_FALSE(with([&](ZSTD_CCtx*) {}).ok()) << "no checksum";
+  EXPECT_FALSE(with([&](ZSTD_CCtx* c) {
+                 set(c, ZSTD_c_checksumFlag, 1);
+                 set(c, ZSTD_c_contentSizeFlag, 0);
+               }).ok())
+      << "no content size";
+}
+
+TEST(ArtifactReader, RefusesAbsurdWindowsSkippableFramesAndEmptyStreams) {
+  Parts parts = TakeApart(TinyArtifact());
+  Bytes frame = parts.streams[0];
+  frame[4] &= 0xdf;  // no longer a single segment:
+  frame.insert(frame.begin() + 5,
+               uint8_t{0xff});  // the largest window there is, 2^41 * 1.875 bytes
+  SetStream(parts, 0, frame);
+  ExpectRefused(PutTogether(parts), "window");
+  SetStream(parts, 0, {0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0});
+  ExpectRefused(PutTogether(parts), "skippable frame");
+  SetStream(parts, 0, {});
+  ExpectRefused(PutTogether(parts), "empty");
+}
+
+TEST(ArtifactReader, RefusesAStreamThatDecodesToMoreOrLess) {
+  for (const size_t bytes : {kCodes - 1, kCodes + 1, 2 * kCodes}) {
+    Parts parts = TakeApart(TinyArtifact());
+    SetStream(parts, 0, EncodeStream(Bytes(bytes), 1, 3));
+    ExpectRefused(PutTogether(parts), std::to_string(bytes));
+  }
+}
+
+// 33 KB that decompress to 1 GiB: as a stream whose tensors need less, as one whose tensor claims all of it, and as the
+// description. All that may be spent on it is a look at the sizes.
+TEST(ArtifactReader, RefusesABombInNoTime) {
+  constexpr size_t kGibibyte = size_t{1} << 30;
+  // Hand-made: a frame of 8192 RLE blocks of 128 KiB is 32 KB; nobody needs the gibibyte to write it.
+  Bytes frame = {0x28, 0xb5, 0x2f, 0xfd, 2 << 6 | 1 << 5 | 1 << 2, 0, 0, 0, 0x40};
+  for (size_t i = 0; i < kGibibyte >> 17; ++i) {
+    const uint32_t block = (1U << 17) << 3 | 1U << 1 | (i + 1 == kGibibyte >> 17 ? 1U : 0U);
+    for (const uint32_t byte : {block, block >> 8, block >> 16, 0U})
+      frame.push_back(static_cast<uint8_t>(byte));
+  }
+  frame.insert(frame.end(), 4, 0);
+  ASSERT_EQ(ZSTD_getFrameContentSize(frame.data(), frame.size()), kGibibyte);
+  ASSERT_EQ(ZSTD_findFrameCompressedSize(frame.data(), frame.size()), frame.size());
+
+  const auto start = std::chrono::steady_clock::now();
+  Parts parts = TakeApart(TinyArtifact());
+  SetStream(parts, 0, frame);
+  ExpectRefused(PutTogether(parts), "tensors need less");
+  parts.root.tensors[0]->shape = {static_cast<uint32_t>(kGibibyte - 24 * 8)};
+  ExpectRefused(PutTogether(parts), "a tensor claims it");
+
+  ArtifactHeader header;
+  header.description_encoded_bytes = static_cast<uint32_t>(frame.size());
+  header.description_decoded_bytes = kGibibyte;
+  const auto* raw = reinterpret_cast<const uint8_t*>(&header);
+  Bytes file(raw, raw + sizeof(header));
+  file.insert(file.end(), frame.begin(), frame.end());
+  file.resize(file.size() + kContentHashBytes);
+  ExpectRefused(Rehash(file), "as the description");
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  EXPECT_LT(elapsed.count(),
+            0.5);  // three of them, sanitizers on, on a busy machine; about a millisecond otherwise
+}
+
+TEST(ArtifactReader, RefusesADescriptionOfGarbage) {
+  std::mt19937 random(5);
+  for (int i = 0; i < 2000; ++i) {
+    Bytes description(random() % 300 + 8);
+    for (uint8_t& b : description)
+      b = static_cast<uint8_t>(random() % 8 == 0 ? random() : random() % 40);
+    std::memcpy(&description[4], "GOLA", 4);
+    const Bytes frame = EncodeStream(description, 1, 1);
+    ArtifactHeader header;
+    header.description_encoded_bytes = static_cast<uint32_t>(frame.size());
+    header.description_decoded_bytes = static_cast<uint32_t>(description.size());
+    const auto* raw = reinterpret_cast<const uint8_t*>(&header);
+    Bytes file(raw, raw + sizeof(header));
+    file.insert(file.end(), frame.begin(), frame.end());
+    file.resize(file.size() + kContentHashBytes);
+    ExpectRefused(Rehash(file), "garbage");
+  }
+}
+
+}  // namespace
+}  // namespace golf::test

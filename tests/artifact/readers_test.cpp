@@ -1,0 +1,216 @@
+// The small readers: safetensors, token shards, tokenizer models, hashes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+
+#include "artifact/byte_table.h"
+#include "artifact/file.h"
+#include "artifact/safetensors.h"
+#include "artifact/sha256.h"
+#include "artifact/token_shard.h"
+#include "tests/support/temp_folder.h"
+
+namespace golf::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST(Sha256, MatchesThePublishedVectors) {
+  EXPECT_EQ(ToHex(Sha256::Of({})),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(ToHex(Sha256::Of(AsBytes("abc"))),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(ToHex(Sha256::Of(AsBytes(std::string(1000000, 'a')))),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(Sha256, DoesNotDependOnHowTheBytesArrive) {
+  const std::string text(1000, 'q');
+  for (const size_t piece : {1, 7, 55, 56, 63, 64, 65, 500}) {
+    Sha256 hash;
+    for (size_t i = 0; i < text.size(); i += piece)
+      hash.Update(AsBytes(text).subspan(i, std::min(piece, text.size() - i)));
+    EXPECT_EQ(hash.Finish(), Sha256::Of(AsBytes(text))) << piece;
+  }
+}
+
+TEST(Hex, GoesBothWays) {
+  std::vector<uint8_t> bytes;
+  EXPECT_TRUE(FromHex("00ff1a", bytes));
+  EXPECT_EQ(ToHex(bytes), "00ff1a");
+  for (const char* bad : {"0", "0x", "g0", " 1", "-1"}) EXPECT_FALSE(FromHex(bad, bytes)) << bad;
+}
+
+std::string Safetensors(const std::string& header, const std::string& data) {
+  const uint64_t n = header.size();
+  std::string file(8, '\0');
+  std::memcpy(file.data(), &n, 8);
+  return file + header + data;
+}
+
+Result<TensorFile> Parse(const std::string& file) { return ParseSafetensors(AsBytes(file)); }
+
+TEST(Safetensors, RoundTrips) {
+  const TempFolder folder;
+  const std::vector<float> a = {1, -2, 3, 4, 5, 6}, b = {7};
+  const std::vector<uint32_t> shape = {2, 3};
+  const std::vector<TensorView> tensors = {{"z", shape, a}, {"a", {}, b}};
+  ASSERT_TRUE(WriteSafetensors(folder / "t", tensors).ok());
+  const auto read = ReadSafetensors(folder / "t");
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  const auto views = read->views();
+  ASSERT_EQ(views.size(), 2U);
+  EXPECT_EQ(views[0].name, "z");
+  EXPECT_THAT(views[0].shape, ElementsAre(2, 3));
+  EXPECT_THAT(views[0].data, testing::ElementsAreArray(a));
+  EXPECT_TRUE(views[1].shape.empty());
+  EXPECT_THAT(views[1].data, ElementsAre(7.0F));
+}
+
+TEST(Safetensors, WidensEveryFloatType) {
+  const std::string header =
+      R"({"__metadata__":{"x":"y"},"h":{"dtype":"F16","shape":[1],"data_offsets":[0,2]},)"
+      R"("b":{"dtype":"BF16","shape":[1],"data_offsets":[2,4]},"d":{"dtype":"F64","shape":[],"data_offsets":[4,12]}})";
+  const double value = 0.1;
+  std::string data("\x00\x3c\x80\x3f", 4);
+  data.append(reinterpret_cast<const char*>(&value), 8);
+  const auto file = Parse(Safetensors(header, data));
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  const auto views = file->views();
+  EXPECT_EQ(views[0].data[0], 1.0F);
+  EXPECT_EQ(views[1].data[0], 1.0F);
+  EXPECT_EQ(views[2].data[0], 0.1F);
+}
+
+TEST(Safetensors, RefusesMalformedFiles) {
+  const auto entry = [](const std::string& shape, const std::string& offsets,
+                        const std::string& type = "F32") {
+    return R"({"a":{"dtype":")" + type + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets +
+           "}}";
+  };
+  ASSERT_TRUE(Parse(Safetensors(entry("[1]", "[0,4]"), "1234")).ok());
+  const std::string bad[] = {
+      "",
+      "1234567",
+      Safetensors("", ""),
+      Safetensors("[]", ""),
+      Safetensors("{", ""),
+      Safetensors(entry("[1]", "[0,4]"), "123"),
+      Safetensors(entry("[1]", "[0,4]"), "12345"),
+      Safetensors(entry("[1]", "[4,8]"), "12345678"),
+      Safetensors(entry("[1]", "[4,0]"), "1234"),
+      Safetensors(entry("[2]", "[0,4]"), "1234"),
+      Safetensors(entry("[0]", "[0,0]"), ""),
+      Safetensors(entry("[-1]", "[0,4]"), "1234"),
+      Safetensors(entry("[1.0]", "[0,4]"), "1234"),
+      Safetensors(entry("[1]", "[0]"), "1234"),
+      Safetensors(entry("1", "[0,4]"), "1234"),
+      Safetensors(entry("[1,1,1,1,1,1,1,1,1]", "[0,4]"), "1234"),
+      Safetensors(entry("[4294967295,4294967295,4294967295]", "[0,4]"), "1234"),
+      Safetensors(entry("[1]", "[0,18446744073709551615]"), "1234"),
+      Safetensors(entry("[1]", "[0,4]", "I32"), "1234"),
+      Safetensors(R"({"a":{"dtype":"F32","shape":[1]}})", "1234"),
+      Safetensors(R"({"a":3})", "1234"),
+      Safetensors(
+          R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+          "1234"),
+      std::string("\xff\xff\xff\xff\xff\xff\xff\x7f{}", 10),
+      Safetensors(std::string(100000, '['), ""),
+  };
+  for (const std::string& file : bad)
+    EXPECT_EQ(Parse(file).status().code(), Code::kBadData) << file.substr(0, 200);
+}
+
+TEST(TokenShard, RoundTripsAndRefusesWrongSizes) {
+  const TempFolder folder;
+  const std::vector<uint16_t> tokens = {1, 500, 65535};
+  ASSERT_TRUE(WriteTokenShard(folder / "b.bin", tokens).ok());
+  {
+    const auto shard = TokenShard::Open(folder / "b.bin");
+    ASSERT_TRUE(shard.ok()) << shard.status().message();
+    EXPECT_THAT(shard->tokens(), testing::ElementsAreArray(tokens));
+  }
+  const std::string whole = ReadAll(folder / "b.bin");
+  ASSERT_EQ(whole.size(), 1024U + 6U);
+  for (const size_t n : {0U, 1U, 1023U, 1024U, 1029U}) {
+    EXPECT_EQ(TokenShard::Open(folder.Write("t.bin", whole.substr(0, n))).status().code(),
+              Code::kBadData)
+        << n;
+  }
+  EXPECT_EQ(TokenShard::Open(folder.Write("t.bin", whole + "x")).status().code(), Code::kBadData);
+  for (const size_t byte : {0U, 4U, 8U, 11U}) {
+    std::string flipped = whole;
+    flipped[byte] = static_cast<char>(flipped[byte] ^ 0x80);
+    EXPECT_EQ(TokenShard::Open(folder.Write("t.bin", flipped)).status().code(), Code::kBadData)
+        << byte;
+  }
+  EXPECT_EQ(TokenShard::Open(folder / "none.bin").status().code(), Code::kIo);
+}
+
+TEST(ListShards, TakesAFileAFolderOrAPattern) {
+  const TempFolder folder;
+  const std::string b = folder.Write("b.bin", ""), a = folder.Write("a.bin", "");
+  folder.Write("notes.txt", "");
+  EXPECT_THAT(*ListShards(b), ElementsAre(b));
+  EXPECT_THAT(*ListShards(folder.path().string()), ElementsAre(a, b));
+  EXPECT_THAT(*ListShards(folder / "?.bin"), ElementsAre(a, b));
+  EXPECT_EQ(ListShards(folder / "c*.bin").status().code(), Code::kIo);
+}
+
+// A protocol buffer message field by field.
+std::string Field(int number, const std::string& bytes) {
+  return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(bytes.size())} + bytes;
+}
+std::string Piece(const std::string& text, int type) {
+  return Field(1, Field(1, text) + std::string("\x15\0\0\0\0", 5) +
+                      (type == 1 ? "" : std::string{0x18, static_cast<char>(type)}));
+}
+
+TEST(ByteTable, CountsBytesByKindOfPiece) {
+  const std::string space = "\xe2\x96\x81";
+  const std::string model = Piece("<unk>", 2) + Piece("<s>", 3) + Piece("<0x41>", 6) +
+                            Piece(space + "the", 1) + Piece("\xc3\xbc", 1) + Piece(space, 1) +
+                            Piece("\xf0\x9f\x98\x80", 4) + Piece("gone", 5) +
+                            Field(2, "trainer settings");
+  const auto table = ParseByteTable(AsBytes(model));
+  ASSERT_TRUE(table.ok()) << table.status().message();
+  EXPECT_THAT(table->bytes, ElementsAre(0, 0, 1, 3, 2, 0, 4, 0));
+  EXPECT_THAT(table->leading_space, ElementsAre(0, 0, 0, 1, 0, 1, 0, 0));
+  EXPECT_THAT(table->boundary, ElementsAre(1, 1, 0, 0, 0, 0, 0, 1));
+  EXPECT_EQ(table->Count(4, 3), 4U);  // "ü", " the"
+  EXPECT_EQ(table->Count(1, 3), 3U);  // no space after a boundary
+  EXPECT_EQ(table->Count(7, 5), 0U);
+  EXPECT_EQ(table->Count(3, 5), 1U);
+  EXPECT_EQ(table->Count(3, 1), 0U);
+}
+
+TEST(ByteTable, RefusesWhatIsNoModel) {
+  for (const std::string& bad : {std::string(), std::string("hello world"), Piece("x", 9),
+                                 Field(1, "\x0a\x7f"), std::string("\x08\x01"), std::string("\x0a"),
+                                 std::string("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"),
+                                 std::string(20, '\xff'), Field(2, "no pieces")}) {
+    EXPECT_EQ(ParseByteTable(AsBytes(bad)).status().code(), Code::kBadData);
+  }
+  const std::string model = Piece("<unk>", 2) + Piece("abc", 1);
+  for (size_t n = 0; n < model.size(); ++n) {
+    const auto table = ParseByteTable(AsBytes(model).first(n));
+    EXPECT_TRUE(!table.ok() || table->size() == 1) << n;  // a list may end after any element
+  }
+}
+
+TEST(File, ReadsNoMoreThanAllowed) {
+  const TempFolder folder;
+  const std::string path = folder.Write("x", "12345");
+  EXPECT_EQ(ReadFile(path, 5)->size(), 5U);
+  EXPECT_EQ(ReadFile(path, 4).status().code(), Code::kBadData);
+  EXPECT_EQ(ReadFile(folder.path().string(), 5).status().code(), Code::kIo);
+  EXPECT_EQ(MappedFile::Open(folder.path().string()).status().code(), Code::kIo);
+  EXPECT_THAT(ReadFile(folder / "y", 5).status().message(),
+              HasSubstr("y: cannot open: No such file"));
+}
+
+}  // namespace
+}  // namespace golf::test
