@@ -1,0 +1,1 @@
+golf-run nothing.ptz b.bin

@@ -1,0 +1,1 @@
+golf-run a.ptz b.bin --nonsense

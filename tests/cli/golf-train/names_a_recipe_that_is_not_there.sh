@@ -1,0 +1,1 @@
+golf-train --recipe nothing.toml --print-recipe

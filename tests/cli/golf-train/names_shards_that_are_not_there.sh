@@ -1,0 +1,1 @@
+golf-train --recipe nano --data 'nothing/*.bin' --out run

@@ -1,0 +1,1 @@
+golf-train --recipe nano --set network.num_layer=4 --print-recipe
