@@ -34,7 +34,8 @@ class Run {
   Status Train(const EvalStep& step) {
     GOLF_CHECK(trainer_ != nullptr);
     updates_.clear();
-    GOLF_TRY(trainer_->Train(evaluation_.stream, step, updates_));
+    const auto on_update = [this](const TrainUpdate& update) { return Updated(update); };
+    GOLF_TRY(trainer_->Train(evaluation_.stream, step, on_update));
     scorer_.WeightsChanged();
     for (EvalObserver* observer : observers_)
       GOLF_TRY(observer->Trained({step, updates_, trainer_->weights()}));
@@ -44,6 +45,12 @@ class Run {
   const ScoreSums& sums() const { return sums_; }
 
  private:
+  Status Updated(const TrainUpdate& update) {
+    updates_.push_back(update);
+    for (EvalObserver* observer : observers_) GOLF_TRY(observer->Updated(update));
+    return {};
+  }
+
   Status Account(const Window& window, size_t chunk, std::span<const float> nll) {
     const auto tokens = evaluation_.stream.tokens().subspan(window.first_target());
     bytes_.resize(window.count);

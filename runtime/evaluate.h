@@ -34,6 +34,7 @@ class EvalObserver {
  public:
   virtual ~EvalObserver() = default;
   virtual Status Scored(const ScoredWindow&) { return {}; }
+  virtual Status Updated(const TrainUpdate&) { return {}; }  // while a chunk is trained on
   virtual Status Trained(const TrainedChunk&) { return {}; }
 };
 

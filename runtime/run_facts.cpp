@@ -28,6 +28,7 @@ Json ToJson(const TttOptions& options) {
   json["epochs"] = options.epochs;
   json["chunk_tokens"] = options.chunk_tokens;
   json["batch_sequences"] = options.batch_sequences;
+  json["micro_batch"] = options.micro_batch;
   json["trainable"] = options.trainable;
   json["fake_quant"] = nullptr;
   if (options.fake_quant) {

@@ -58,22 +58,23 @@ TttTrainer::TttTrainer(const KernelTable& kernels, ExecutorFactory factory, Tens
                                                                         : TensorSet()) {}
 
 Status TttTrainer::Train(const TokenStream& stream, const EvalStep& step,
-                         std::vector<TrainUpdate>& updates) {
+                         const OnUpdate& on_update) {
   const size_t sequences = (step.end - step.begin) / length_;
+  size_t updates = 0;
   for (size_t epoch = 0; epoch < options_.epochs; ++epoch) {
     for (size_t done = 0; done < sequences; done += options_.batch_sequences) {
       const size_t batch = std::min(options_.batch_sequences, sequences - done);
       GOLF_ASSIGN(const double loss, Gradient(stream, step.begin + done * length_, batch));
       const double norm = GradientNorm();
       if (!std::isfinite(loss) || !std::isfinite(norm)) {
-        return {
-            Code::kBadNumbers,
-            fmt::format("test-time training on chunk {}, epoch {}, update {}: the loss is {}, the "
-                        "gradient's norm {}; the learning rate was {}",
-                        step.chunk, epoch, updates.size(), loss, norm, step.lr)};
+        return {Code::kBadNumbers, fmt::format("test-time training on chunk {}, epoch {}, update "
+                                               "{}: the loss is {}, the gradient's "
+                                               "norm {}; the learning rate was {}",
+                                               step.chunk, epoch, updates, loss, norm, step.lr)};
       }
       Update(static_cast<float>(step.lr), norm);
-      updates.push_back({loss, norm});
+      ++updates;
+      GOLF_TRY(on_update({loss, norm}));
     }
   }
   return {};

@@ -1,6 +1,7 @@
 // The training step of test-time training: the one place of the scorer that may change weights.
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -28,10 +29,12 @@ class TttTrainer {
                                    TensorSet& weights, const TttOptions& options,
                                    size_t window_length, Precision precision);
 
-  // options.epochs times over the whole windows of step's targets, in order, options.batch_sequences per update; the
-  // gradient of an update is that of the mean over its batch, whatever the number of passes it takes. Optimizer state
-  // lives on from call to call. Appends to `updates`. kBadNumbers names chunk and update.
-  Status Train(const TokenStream& stream, const EvalStep& step, std::vector<TrainUpdate>& updates);
+  // options.epochs times over the whole windows of step's targets, in order, options.batch_sequences per
+  // update; the gradient of an update is that of the mean over its batch, whatever the number of passes it
+  // takes. Optimizer state lives on from call to call. on_update is called after each update; a Status that
+  // is not ok ends the training with it. kBadNumbers names chunk and update.
+  using OnUpdate = std::function<Status(const TrainUpdate&)>;
+  Status Train(const TokenStream& stream, const EvalStep& step, const OnUpdate& on_update);
 
   // Names of the weights that are trained, in program order.
   std::vector<std::string> TrainedNames() const;

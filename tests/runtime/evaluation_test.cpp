@@ -1,0 +1,127 @@
+// Properties of scoring and score-first training on a real network.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "kernels/table.h"
+#include "kernels/threads.h"
+#include "runtime/evaluate.h"
+#include "tests/runtime/made_up_text.h"
+#include "tests/runtime/small_network.h"
+
+namespace golf {
+namespace {
+
+constexpr uint32_t kWindow = 64;
+
+class RealNetwork : public testing::TestWithParam<Precision> {
+ protected:
+  struct Log : EvalObserver {
+    std::vector<float> nll;
+    Status Scored(const ScoredWindow& window) override {
+      nll.insert(nll.end(), window.nll.begin(), window.nll.end());
+      return {};
+    }
+  };
+
+  static TttOptions Options() {
+    TttOptions options;
+    options.lr = 0.02;
+    options.epochs = 2;
+    options.chunk_tokens = 128;
+    options.batch_sequences = 2;
+    options.fake_quant = FakeQuant{};
+    return options;
+  }
+
+  std::vector<float> Nll(const TokenStream& stream, bool train, size_t batch = 8) {
+    TensorSet weights = test::RandomWeights(*program_);
+    const WindowRule rule{kWindow, 16, Tail::kOnce};
+    const auto factory = ExecutorsOf(*kernels_, *program_, weights);
+    const auto windows = *MakeWindows(rule, stream.targets());
+    const auto steps =
+        train ? ScoreFirst(windows, stream.targets(), kWindow, Options()) : ScoreOnly(windows);
+    WindowScorer scorer(factory, {rule, batch, GetParam()});
+    TttTrainer trainer =
+        std::move(*TttTrainer::Create(*kernels_, factory, weights, Options(), kWindow, GetParam()));
+    Log log;
+    EvalObserver* observers[] = {&log};
+    const ByteTable bytes = test::MadeUpBytes();
+    const auto sums = Evaluate({stream, bytes, windows, steps}, scorer, &trainer, observers);
+    EXPECT_TRUE(sums.ok()) << sums.status().message();
+    return log.nll;
+  }
+
+  const std::unique_ptr<schema::ProgramT> program_ =
+      BuildNetwork(test::SmallNetworkConfig(test::kVocab, kWindow));
+  const KernelTable* kernels_ = *CpuKernels();
+};
+
+INSTANTIATE_TEST_SUITE_P(Precisions, RealNetwork,
+                         testing::Values(Precision::kFp32, Precision::kBf16), [](const auto& p) {
+                           return p.param == Precision::kFp32 ? "fp32" : "bf16";
+                         });
+
+TEST_P(RealNetwork, TheFutureDoesNotReachBackWithTrainingOn) {
+  const TokenStream stream = test::RandomStream(700);
+  const auto original = Nll(stream, true);
+  std::vector<size_t> cuts = {1,   15,  16,  63,  64,  65,  79,  80, 127,
+                              128, 129, 256, 384, 511, 512, 640, 698};
+  std::mt19937 rng(3);
+  for (int i = 0; i < 6; ++i) cuts.push_back(1 + rng() % 698);
+  for (size_t t : cuts) {
+    std::vector<uint16_t> tokens(stream.tokens().begin(), stream.tokens().end());
+    for (size_t i = t + 1; i < tokens.size(); ++i)
+      tokens[i] = static_cast<uint16_t>(rng() % test::kVocab);
+    const auto changed = Nll(*TokenStream::FromTokens(tokens, test::kVocab), true);
+    // Target t - 1 predicts token t, the last one that is unchanged.
+    EXPECT_TRUE(
+        std::equal(original.begin(), original.begin() + static_cast<long>(t), changed.begin()))
+        << "tokens behind " << t;
+    EXPECT_NE(original.back(), changed.back());
+  }
+}
+
+TEST_P(RealNetwork, BatchSizeDoesNotChangeABit) {
+  const TokenStream stream = test::RandomStream(700);
+  for (bool train : {false, true}) {
+    const auto one = Nll(stream, train, 1);
+    EXPECT_EQ(one, Nll(stream, train, 7));
+    EXPECT_EQ(one, Nll(stream, train, 32));
+  }
+}
+
+TEST_P(RealNetwork, ThreadsDoNotChangeABit) {
+  const TokenStream stream = test::RandomStream(700);
+  const int threads = Threads();
+  SetThreads(1);
+  const auto one = Nll(stream, true);
+  SetThreads(2);
+  EXPECT_EQ(one, Nll(stream, true));
+  SetThreads(threads);
+}
+
+TEST_P(RealNetwork, TheSameRunGivesTheSameBits) {
+  const TokenStream stream = test::RandomStream(700);
+  EXPECT_EQ(Nll(stream, true), Nll(stream, true));
+}
+
+// On text with structure (each token depends on the one before) adaptation has to pay off.
+TEST_P(RealNetwork, TrainingLowersTheLossOfWhatComesLater) {
+  std::vector<uint16_t> tokens = {1};
+  std::mt19937 rng(5);
+  while (tokens.size() < 1500)
+    tokens.push_back(static_cast<uint16_t>((tokens.back() * 3 + rng() % 3) % test::kVocab));
+  const TokenStream stream = *TokenStream::FromTokens(tokens, test::kVocab);
+  const auto still = Nll(stream, false), adapted = Nll(stream, true);
+  const auto late = [](const std::vector<float>& nll) {
+    return std::accumulate(nll.begin() + 1000, nll.end(), 0.0);
+  };
+  EXPECT_LT(late(adapted), 0.95 * late(still));
+  EXPECT_TRUE(std::equal(still.begin(), still.begin() + 128,
+                         adapted.begin()));  // the first chunk: nothing learnt yet
+}
+
+}  // namespace
+}  // namespace golf

@@ -1,0 +1,186 @@
+// The program: what it prints, refuses, links, and how fast it starts.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "artifact/token_shard.h"
+#include "runtime/verify_audit.h"
+#include "tests/runtime/made_up_text.h"
+#include "tests/runtime/run_program.h"
+#include "tests/runtime/small_network.h"
+
+namespace golf {
+namespace {
+
+using nlohmann::json;
+using test::ProgramOutput;
+using testing::HasSubstr;
+
+class GolfRun : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    std::filesystem::create_directories(folder_);
+    const auto program = BuildNetwork(test::SmallNetworkConfig(test::kVocab, 64));
+    const TensorSet weights = test::RandomWeights(*program);
+    test::WriteArtifact(Path("net.ptz"), *program, test::Views(weights), test::MadeUpBytes(),
+                        "pr668");
+    const auto write = [](const char* name, size_t tokens, unsigned seed) {
+      const TokenStream stream = test::RandomStream(tokens, seed);
+      ASSERT_TRUE(WriteTokenShard(Path(name), stream.tokens()).ok());
+    };
+    write("val_0.bin", 600, 1);
+    write("val_1.bin", 401, 2);
+  }
+  static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
+
+  static std::string Path(const std::string& name) { return (folder_ / name).string(); }
+  static ProgramOutput Run(const std::string& arguments) {
+    return test::RunProgram("golf-run", arguments, folder_);
+  }
+  static json RunJson(const std::string& flags) {
+    const ProgramOutput output =
+        Run(Path("net.ptz") + " " + Path("val_*.bin").insert(0, "'") + "' --json " + flags);
+    EXPECT_EQ(output.exit_code, 0) << output.err;
+    return json::parse(output.out, nullptr, false);
+  }
+  // Everything but what differs from run to run by nature.
+  static json Score(const std::string& flags) {
+    json receipt = RunJson(flags);
+    for (const char* field : {"eval", "hardware"}) receipt.erase(field);
+    return receipt;
+  }
+
+  static inline const std::filesystem::path folder_ =
+      std::filesystem::path(testing::TempDir()) / ("golf_run_" + std::to_string(getpid()));
+};
+
+constexpr const char* kTtt = " --ttt --ttt-chunk 256 --ttt-epochs 2 --ttt-lr 0.01";
+
+TEST_F(GolfRun, ScoresEveryTargetOnceAcrossShards) {
+  const json receipt = RunJson("--stride 16");
+  EXPECT_EQ(receipt["val_tokens"], 1001);
+  EXPECT_EQ(receipt["target_tokens"], 1000);
+  EXPECT_EQ(receipt["scored"], 1000);
+  EXPECT_EQ(receipt["shards"].size(), 2U);
+  EXPECT_EQ(receipt["protocol"], "once");
+  EXPECT_TRUE(receipt["ttt"].is_null());
+  const double bpb =
+      receipt["nll_sum_nats"].get<double>() / std::log(2.0) / receipt["bytes_scored"].get<double>();
+  EXPECT_DOUBLE_EQ(receipt["val_bpb"].get<double>(), bpb);
+}
+
+TEST_F(GolfRun, LimitsAndProtocolsChangeWhatIsScored) {
+  EXPECT_EQ(RunJson("--plain --limit-tokens 300")["scored"], 299);
+  EXPECT_EQ(RunJson("--plain --limit-tokens 300")["shards"].size(), 1U);
+  const json reference = RunJson("--stride 16 --protocol reference");
+  EXPECT_EQ(reference["target_tokens"], 960);  // whole windows of 64
+  EXPECT_EQ(reference["scored"], 960 + 48);    // three windows more reach the end
+}
+
+TEST_F(GolfRun, BatchesThreadsAndRepetitionDoNotChangeTheScore) {
+  const json one = Score(std::string("--stride 16 --threads 1 --batch 1") + kTtt);
+  EXPECT_EQ(one, Score(std::string("--stride 16 --threads 2 --batch 7") + kTtt));
+  EXPECT_EQ(one, Score(std::string("--stride 16 --threads 2 --batch 32") + kTtt));
+  EXPECT_NE(one["val_bpb"], Score("--stride 16")["val_bpb"]);
+}
+
+TEST_F(GolfRun, AuditLogAndReceiptVerify) {
+  const json receipt = RunJson("--stride 16 --audit " + Path("audit.jsonl") + " --receipt " +
+                               Path("receipt.json") + kTtt);
+  AuditEvidence evidence;
+  evidence.artifact_path = Path("net.ptz");
+  evidence.shard_paths = {Path("val_0.bin"), Path("val_1.bin")};
+  evidence.byte_table = test::MadeUpBytes();
+  evidence.receipt_path = Path("receipt.json");
+  const auto report = VerifyAudit(Path("audit.jsonl"), evidence);
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  EXPECT_TRUE(report->bytes_recounted);
+  EXPECT_EQ(report->train_records, 3U);
+  EXPECT_EQ(report->head_sha256, receipt["audit_head_sha256"]);
+  evidence.byte_table->leading_space[4] ^= 1;
+  EXPECT_THAT(VerifyAudit(Path("audit.jsonl"), evidence).status().message(),
+              HasSubstr("where the text has"));
+  evidence.shard_paths = {Path("val_1.bin"), Path("val_0.bin")};
+  EXPECT_THAT(VerifyAudit(Path("audit.jsonl"), evidence).status().message(),
+              HasSubstr("another file"));
+  evidence.artifact_path = Path("val_0.bin");
+  EXPECT_THAT(VerifyAudit(Path("audit.jsonl"), evidence).status().message(),
+              HasSubstr("another artifact"));
+}
+
+TEST_F(GolfRun, SaysWhatIsWrong) {
+  const std::string net = Path("net.ptz"), shard = Path("val_0.bin");
+  const auto expect = [](const ProgramOutput& output, Code code, const char* message) {
+    EXPECT_EQ(output.exit_code, static_cast<int>(code)) << output.err;
+    EXPECT_THAT(output.err, HasSubstr(message));
+    EXPECT_EQ(output.out, "");
+  };
+  expect(Run(""), Code::kUsage, "required");
+  expect(Run(net + " " + shard + " --stride 65"), Code::kUsage, "stride 65");
+  expect(Run(net + " " + shard + " --ttt-preset pr1"), Code::kUsage, "pr1");
+  expect(Run(net + " " + shard + " --ttt-chunk 32"), Code::kUsage, "chunk tokens");
+  expect(Run(net + " " + shard + " --ttt-trainable=-nothing.*"), Code::kUsage, "matches no weight");
+  expect(Run("/nonexistent.ptz " + shard), Code::kIo, "/nonexistent.ptz");
+  expect(Run(net + " /nonexistent.bin"), Code::kIo, "/nonexistent.bin");
+  expect(Run(shard + " " + shard), Code::kBadData, "val_0.bin");  // not an artifact
+  expect(Run(net + " " + net), Code::kBadData, "net.ptz");        // not a shard
+  expect(Run(net + " " + shard + " --audit /nonexistent/audit"), Code::kIo, "/nonexistent/audit");
+  expect(Run(net + " " + shard + " --ttt-lr 1e30 --stride 16 --ttt-chunk 128"), Code::kBadNumbers,
+         "chunk 0, epoch 1");
+}
+
+TEST_F(GolfRun, PrintsThePlan) {
+  const ProgramOutput output =
+      Run(Path("net.ptz") + " " + Path("val_0.bin") + " --stride 16 --print-plan");
+  EXPECT_EQ(output.exit_code, 0) << output.err;
+  EXPECT_THAT(output.out, HasSubstr("final_norm"));
+}
+
+TEST_F(GolfRun, LinksNoTrainerNoTokenizerNoInterpreter) {
+  const std::string program = std::string(GOLF_BIN_DIR) + "/golf-run";
+  const auto run = [](const std::string& command) {
+    const ProgramOutput output =
+        test::RunProgram("golf-run", "--version >/dev/null; " + command, folder_);
+    EXPECT_EQ(output.exit_code, 0) << command << output.err;
+    return output.out;
+  };
+  const std::string libraries = run("ldd " + program);
+  EXPECT_THAT(libraries, HasSubstr("libc.so"));
+  for (const char* name : {"sentencepiece", "protobuf", "python", "mpi", "nccl", "toml"}) {
+    EXPECT_THAT(libraries, testing::Not(HasSubstr(name)));
+  }
+  const std::string symbols = run("nm -C " + program);
+  EXPECT_THAT(symbols, HasSubstr("golf::Evaluate"));
+  for (const char* name :
+       {"golf::BuildNetwork", "golf::Quantise(", "golf::EncodeTensors", "golf::SerialiseArtifact",
+        "golf::Muon", "golf::Trainer", "sentencepiece", "ZSTD_compress2"}) {
+    EXPECT_THAT(symbols, testing::Not(HasSubstr(name))) << name;
+  }
+}
+
+// The network of PR 598, 27 million weights, with codes that compress as badly as random ones do.
+TEST_F(GolfRun, StartsAFullNetworkWithinASecond) {
+  NetworkConfig config;
+  const auto program = BuildNetwork(config);
+  const TensorSet weights = test::RandomWeights(*program);
+  EXPECT_EQ(weights.parameter_count(), 27'030'108U);
+  ByteTable bytes;
+  bytes.bytes.assign(config.vocab_size, 1);
+  bytes.leading_space.assign(config.vocab_size, 0);
+  bytes.boundary.assign(config.vocab_size, 0);
+  test::WriteArtifact(Path("full.ptz"), *program, test::Views(weights), bytes, "pr668", 1);
+  const ProgramOutput output =
+      Run(Path("full.ptz") + " " + Path("val_0.bin") + " --limit-tokens 300 --json");
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const json receipt = json::parse(output.out);
+  std::printf("%.1f million bytes: first window after %.3f s\n",
+              receipt["artifact_bytes"].get<double>() / 1e6,
+              receipt["eval"]["startup_seconds"].get<double>());
+  EXPECT_LT(receipt["eval"]["startup_seconds"].get<double>(), 1.0);
+}
+
+}  // namespace
+}  // namespace golf

@@ -1,0 +1,259 @@
+// golf-run: a packed artifact + token shards -> bits per byte, by sliding windows, with test-time training if wanted.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "artifact/artifact.h"
+#include "artifact/file.h"
+#include "artifact/sha256.h"
+#include "artifact/token_shard.h"
+#include "kernels/table.h"
+#include "kernels/threads.h"
+#include "runtime/audit_log.h"
+#include "runtime/evaluate.h"
+#include "runtime/program.h"
+#include "runtime/receipt.h"
+#include "schemas/program_generated.h"
+#include "tools/cli.h"
+#include "tools/ttt_flags.h"
+
+namespace golf {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+const Clock::time_point kProgramStart = Clock::now();
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+struct RunFlags {
+  std::string artifact;
+  std::vector<std::string> shards;
+  bool plain = false, print_plan = false;
+  size_t stride = 64, window = 0, batch = 32, limit_tokens = 0;
+  std::string protocol = "once";
+  Precision precision = Precision::kFp32;
+  int threads = 0;
+  std::string audit, receipt;
+  TttFlags ttt;
+  OutputFlags output;
+};
+
+void AddFlags(CLI::App& app, RunFlags& flags) {
+  const std::map<std::string, Precision> precisions = {{"fp32", Precision::kFp32},
+                                                       {"bf16", Precision::kBf16}};
+  app.add_option("artifact", flags.artifact, "Packed artifact")->required()->type_name("ARTIFACT");
+  app.add_option("shards", flags.shards,
+                 "Token shards: files, folders or patterns, scored as one text")
+      ->required()
+      ->type_name("SHARDS");
+  auto* stride = app.add_option("--stride", flags.stride, "Targets that each window scores")
+                     ->capture_default_str();
+  app.add_flag("--plain", flags.plain, "Windows side by side, each scored whole")->excludes(stride);
+  app.add_option("--window", flags.window, "Tokens per window (default: as trained)");
+  app.add_option("--protocol", flags.protocol,
+                 "once: every target counts once; reference: as the reference scripts, whole "
+                 "windows only, the tail "
+                 "scored repeatedly")
+      ->check(CLI::IsMember({"once", "reference"}).description(""))
+      ->capture_default_str();
+  app.add_option("--limit-tokens", flags.limit_tokens, "Use the first N tokens only")
+      ->check(CLI::Range(2UL, SIZE_MAX));
+  app.add_option("--batch", flags.batch, "Windows per pass; changes speed and memory, not scores")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--precision", flags.precision, "Of matrix products: fp32 (default) or bf16")
+      ->transform(CLI::CheckedTransformer(precisions).description(""))
+      ->type_name("NAME");
+  app.add_option("--threads", flags.threads, "CPU threads (default: all cores)")
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--audit", flags.audit, "Write the audit log here")->type_name("FILE");
+  app.add_option("--receipt", flags.receipt, "Write the receipt here")->type_name("FILE");
+  app.add_flag("--print-plan", flags.print_plan,
+               "Print the plan of a full batch and its memory; score nothing");
+  AddTttFlags(app, flags.ttt);
+  AddOutputFlags(app, flags.output);
+}
+
+// Progress in units of a window's forward pass; an update's backward costs about two more.
+class ProgressObserver : public EvalObserver {
+ public:
+  ProgressObserver(const RunFlags& flags, const RunFacts& facts, std::span<const Window> windows,
+                   std::span<const EvalStep> steps)
+      : update_cost_(0),
+        progress_(facts.ttt ? "scoring and training" : "scoring", Total(facts, windows, steps),
+                  facts.ttt ? "window passes" : "windows", flags.output) {}
+
+  Status Scored(const ScoredWindow& window) override {
+    note_ = fmt::format("bpb {:.4f}", window.sums.bits_per_byte());
+    return Advance(1);
+  }
+  Status Updated(const TrainUpdate&) override { return Advance(update_cost_); }
+
+ private:
+  uint64_t Total(const RunFacts& facts, std::span<const Window> windows,
+                 std::span<const EvalStep> steps) {
+    uint64_t total = windows.size();
+    for (const EvalStep& step : steps) {
+      if (step.kind == EvalStep::Kind::kScore) continue;
+      const size_t sequences = (step.end - step.begin) / facts.rule.length;
+      const size_t batch = facts.ttt->batch_sequences, updates = (sequences + batch - 1) / batch;
+      update_cost_ = 3 * sequences / updates;
+      total += update_cost_ * updates * facts.ttt->epochs;
+    }
+    return total;
+  }
+
+  Status Advance(uint64_t passes) {
+    progress_.Update(done_ += passes, note_);
+    if (!StopRequested()) return {};
+    return {Code::kInterrupted,
+            fmt::format("stopped by a signal after {} passes; there is no score", done_)};
+  }
+
+  uint64_t done_ = 0, update_cost_;
+  std::string note_;
+  Progress progress_;
+};
+
+struct Network {
+  std::unique_ptr<schema::ProgramT> program;
+  TensorSet weights;
+  ByteTable byte_table;
+};
+
+// Reads the artifact and notes in `facts` what it is. Only packed artifacts are accepted: what is scored is what was packed.
+Result<Network> LoadNetwork(const RunFlags& flags, RunFacts& facts) {
+  GOLF_ASSIGN(const Artifact artifact, Artifact::Read(flags.artifact));
+  GOLF_ASSIGN(facts.artifact_sha256, Sha256OfFile(flags.artifact));
+  facts.artifact_path = flags.artifact;
+  facts.artifact_bytes = artifact.file_bytes();
+  facts.tokenizer_sha256 = artifact.tokenizer_sha256();
+  Network network;
+  GOLF_ASSIGN(network.program, ParseProgram(artifact.program_bytes()));
+  network.weights = TensorSet(*network.program);
+  const std::vector<TensorView> tensors = artifact.tensors();
+  GOLF_TRY(network.weights.Load(tensors));
+  network.byte_table = artifact.byte_table();
+  return network;
+}
+
+Result<TokenStream> LoadStream(const RunFlags& flags, const Network& network, RunFacts& facts) {
+  std::vector<std::string> paths;
+  for (const std::string& argument : flags.shards) {
+    GOLF_ASSIGN(const std::vector<std::string> files, ListShards(argument));
+    paths.insert(paths.end(), files.begin(), files.end());
+  }
+  const size_t vocabulary =
+      std::min<size_t>(network.program->vocab_size, network.byte_table.size());
+  GOLF_ASSIGN(TokenStream stream,
+              TokenStream::Open(paths, static_cast<uint32_t>(vocabulary), flags.limit_tokens));
+  if (flags.protocol == "reference") GOLF_TRY(stream.CutToWholeWindows(facts.rule.length));
+  facts.shards = stream.shards();
+  facts.stream_tokens = stream.tokens().size();
+  facts.targets = stream.targets();
+  return stream;
+}
+
+void PrintReport(const RunFacts& facts, const RunResult& result) {
+  const ScoreSums& sums = result.sums;
+  fmt::print("artifact  {} bytes, sha256 {}\n", Grouped(facts.artifact_bytes),
+             facts.artifact_sha256);
+  fmt::print("scored    {} targets, {} bytes of text{}\n", Grouped(sums.targets),
+             Grouped(sums.bytes),
+             sums.targets > facts.targets ? fmt::format("; {} of them again (protocol reference)",
+                                                        Grouped(sums.targets - facts.targets))
+                                          : "");
+  fmt::print("loss      {:.6f} nats per token\n", sums.loss_nats());
+  fmt::print("bpb       {:.6f} bits per byte\n", sums.bits_per_byte());
+  fmt::print(
+      "time      {}, {} tokens/s; first window after {}; peak memory {} bytes\n",
+      Duration(result.scoring_seconds),
+      Grouped(static_cast<uint64_t>(static_cast<double>(sums.targets) / result.scoring_seconds)),
+      Duration(result.startup_seconds), Grouped(result.peak_memory_bytes));
+  if (!result.audit_head_sha256.empty())
+    fmt::print("audit     head {}\n", result.audit_head_sha256);
+}
+
+Status PrintPlan(const ExecutorFactory& factory, const RunFlags& flags, const RunFacts& facts) {
+  ExecutorOptions options;
+  options.precision = flags.precision;
+  options.batch = flags.batch;
+  options.length = facts.rule.length;
+  options.scored_rows = facts.rule.stride;
+  GOLF_ASSIGN(const std::unique_ptr<Executor> executor, factory(options));
+  fmt::print("{}\n{} bytes\n", executor->PlanTable(), Grouped(executor->arena_bytes()));
+  return {};
+}
+
+Status Run(const RunFlags& flags) {
+  if (flags.threads > 0) SetThreads(flags.threads);
+  StopRequested();
+  GOLF_ASSIGN(const KernelTable* kernels, CpuKernels());
+  RunFacts facts;
+  GOLF_ASSIGN(facts.ttt, TttOptionsOf(flags.ttt));
+  GOLF_ASSIGN(Network network, LoadNetwork(flags, facts));
+  facts.precision = flags.precision;
+  facts.protocol = flags.protocol;
+  facts.rule.length = flags.window != 0 ? flags.window : network.program->window;
+  facts.rule.stride = flags.plain ? facts.rule.length : flags.stride;
+  facts.rule.tail = flags.protocol == "reference" ? Tail::kRepeat : Tail::kOnce;
+  GOLF_ASSIGN(const TokenStream stream, LoadStream(flags, network, facts));
+  GOLF_ASSIGN(const std::vector<Window> windows, MakeWindows(facts.rule, stream.targets()));
+
+  const ExecutorFactory factory = ExecutorsOf(*kernels, *network.program, network.weights);
+  if (flags.print_plan) return PrintPlan(factory, flags, facts);
+  WindowScorer scorer(factory, {facts.rule, flags.batch, flags.precision});
+  std::optional<TttTrainer> trainer;
+  std::vector<EvalStep> steps = ScoreOnly(windows);
+  if (facts.ttt) {
+    GOLF_ASSIGN(trainer, TttTrainer::Create(*kernels, factory, network.weights, *facts.ttt,
+                                            facts.rule.length, flags.precision));
+    steps = ScoreFirst(windows, stream.targets(), facts.rule.length, *facts.ttt);
+  }
+
+  std::unique_ptr<AuditLog> audit;
+  if (!flags.audit.empty()) {
+    GOLF_ASSIGN(audit, AuditLog::Create(flags.audit, facts));
+  }
+  ProgressObserver progress(flags, facts, windows, steps);
+  std::vector<EvalObserver*> observers = {&progress};
+  if (audit != nullptr) observers.push_back(audit.get());
+
+  RunResult result;
+  result.startup_seconds = SecondsSince(kProgramStart);
+  const Clock::time_point start = Clock::now();
+  GOLF_ASSIGN(result.sums, Evaluate({stream, network.byte_table, windows, steps}, scorer,
+                                    trainer ? &*trainer : nullptr, observers));
+  result.scoring_seconds = SecondsSince(start);
+  result.peak_memory_bytes = PeakMemoryBytes();
+  if (audit != nullptr) {
+    GOLF_TRY(audit->Finish());
+    result.audit_head_sha256 = audit->head_sha256();
+  }
+  const std::string receipt =
+      Receipt(facts, result, DescribePlatform(kernels->instructions, Threads())).dump(2) + "\n";
+  if (!flags.receipt.empty()) GOLF_TRY(WriteFileAtomically(flags.receipt, AsBytes(receipt)));
+  if (flags.output.json) {
+    std::cout << receipt;
+  } else {
+    PrintReport(facts, result);
+  }
+  return {};
+}
+
+}  // namespace
+}  // namespace golf
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Scores a packed artifact on token shards: bits per byte, each target predicted from what is "
+      "before it."};
+  golf::RunFlags flags;
+  golf::AddFlags(app, flags);
+  return golf::RunProgram(app, argc, argv, [&] { return golf::Run(flags); });
+}

@@ -1,0 +1,82 @@
+#include "tools/ttt_flags.h"
+
+#include <map>
+
+namespace golf {
+namespace {
+
+using Optimizer = TttOptions::Optimizer;
+using Schedule = TttOptions::Schedule;
+
+const std::map<std::string, Optimizer> kOptimizers = {{"sgd", Optimizer::kSgd},
+                                                      {"adamw", Optimizer::kAdamW}};
+const std::map<std::string, Schedule> kSchedules = {{"constant", Schedule::kConstant},
+                                                    {"cosine", Schedule::kCosine},
+                                                    {"warmup-cosine", Schedule::kWarmupCosine}};
+
+template <class T>
+void Override(const std::optional<T>& flag, T& setting) {
+  if (flag) setting = *flag;
+}
+
+}  // namespace
+
+void AddTttFlags(CLI::App& app, TttFlags& flags) {
+  auto* group = app.add_option_group(
+      "Test-time training",
+      "Score a chunk, then train on it, then score the next; any of these turns it on");
+  const auto turn_on = [&flags](const auto&) { flags.on = true; };
+  const auto add = [&](const char* name, auto& value, const char* help, const char* type) {
+    return group->add_option(name, value, help)->type_name(type)->each(turn_on);
+  };
+  group->add_flag("--ttt", flags.on, "Train on each chunk after it was scored");
+  add("--ttt-preset", flags.preset, "Settings of a published run: pr598, pr668 (default)", "NAME")
+      ->check(CLI::IsMember({"pr598", "pr668"}).description(""));
+  add("--ttt-optimizer", flags.optimizer, "sgd or adamw", "NAME")
+      ->transform(CLI::CheckedTransformer(kOptimizers).description(""));
+  add("--ttt-lr", flags.lr, "Learning rate before the schedule (0.002)", "X");
+  add("--ttt-schedule", flags.schedule, "Over the chunks: constant, cosine, warmup-cosine", "NAME")
+      ->transform(CLI::CheckedTransformer(kSchedules).description(""));
+  add("--ttt-momentum", flags.momentum, "Of sgd (0.9)", "X");
+  add("--ttt-weight-decay", flags.weight_decay, "Decoupled (0)", "X");
+  add("--ttt-clip", flags.clip_norm, "Largest gradient norm, 0 for any (1)", "X");
+  add("--ttt-epochs", flags.epochs, "Times each chunk is trained on (10)", "N");
+  add("--ttt-chunk", flags.chunk_tokens, "Tokens scored before training on them (32768)", "N");
+  add("--ttt-batch", flags.batch_sequences, "Windows per update (32)", "N");
+  add("--ttt-micro-batch", flags.micro_batch, "Windows per pass: less memory, the same update",
+      "N");
+  auto* freeze = add("--ttt-freeze-blocks", flags.freeze_blocks,
+                     "The first N blocks stay as they are (2)", "N");
+  add("--ttt-trainable", flags.trainable,
+      "Rules on weight names, the last that matches decides: "
+      "--ttt-trainable='-*,+blocks.9.*,+*scale*'",
+      "RULES")
+      ->delimiter(',')
+      ->excludes(freeze);
+  group->add_flag_function(
+      "--ttt-fake-quant,!--no-ttt-fake-quant",
+      [&flags](int64_t count) { flags.on = true, flags.fake_quant = count > 0; },
+      "Train through int6 weights as PR 598 did (preset pr598: on)");
+}
+
+Result<std::optional<TttOptions>> TttOptionsOf(const TttFlags& flags) {
+  if (!flags.on) return std::optional<TttOptions>();
+  GOLF_ASSIGN(TttOptions options, TttPreset(flags.preset));
+  Override(flags.optimizer, options.optimizer);
+  Override(flags.schedule, options.schedule);
+  Override(flags.lr, options.lr);
+  Override(flags.momentum, options.momentum);
+  Override(flags.weight_decay, options.weight_decay);
+  Override(flags.clip_norm, options.clip_norm);
+  Override(flags.epochs, options.epochs);
+  Override(flags.chunk_tokens, options.chunk_tokens);
+  Override(flags.batch_sequences, options.batch_sequences);
+  Override(flags.micro_batch, options.micro_batch);
+  if (flags.freeze_blocks) options.trainable = FreezeFirstBlocks(*flags.freeze_blocks);
+  if (!flags.trainable.empty()) options.trainable = flags.trainable;
+  if (flags.fake_quant)
+    options.fake_quant = *flags.fake_quant ? std::optional(FakeQuant{}) : std::nullopt;
+  return std::optional(options);
+}
+
+}  // namespace golf
