@@ -11,6 +11,9 @@
 namespace golf {
 namespace {
 
+// Starting threads for less than this costs more than it saves.
+constexpr uint64_t kWorthThreads = 1 << 20;
+
 Status Bad(const std::string& why) { return {Code::kBadData, why}; }
 
 // The bytes between header and hash, after both were checked.
@@ -80,7 +83,7 @@ Status Artifact::ReadStreams(std::span<const uint8_t> bytes) {
 
   std::vector<std::vector<uint8_t>> decoded(streams_.size());
   std::vector<Status> results(streams_.size());
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) if (file_bytes_ >= kWorthThreads)
   for (size_t i = 0; i < streams_.size(); ++i) {
     const size_t element_bytes = streams_[i].element_bytes;
     Result<std::vector<uint8_t>> r =
@@ -117,7 +120,7 @@ Status Artifact::ReadStreams(std::span<const uint8_t> bytes) {
 
 void Artifact::DequantiseAll() {
   weights_.resize(encoded_.size());
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) if (file_bytes_ >= kWorthThreads)
   for (size_t i = 0; i < encoded_.size(); ++i) {
     weights_[i].reset(new float[table_[i].element_count]);
     Dequantise(encoded_[i], {weights_[i].get(), table_[i].element_count});

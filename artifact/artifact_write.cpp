@@ -1,5 +1,7 @@
 #include "artifact/artifact_write.h"
 
+#include <algorithm>
+#include <cstring>
 #include <map>
 
 #include "artifact/artifact_layout.h"
@@ -14,6 +16,9 @@ namespace {
 // A tensor of at least this many elements is compressed on its own: its statistics are its own, its size is known to the
 // byte, and streams can be worked on in parallel. Smaller ones share a stream per element width, and so do all scales.
 constexpr size_t kOwnStreamElements = 4096;
+
+// Starting threads for less than this costs more than it saves.
+constexpr size_t kWorthThreads = 1 << 18;
 
 struct RawStream {
   size_t element_bytes;
@@ -34,7 +39,7 @@ class StreamAssignment {
   }
 
   std::vector<RawStream> Encode(int level) && {
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) if (total_bytes_ >= kWorthThreads)
     for (size_t i = 0; i < streams_.size(); ++i) {
       streams_[i].encoded = EncodeStream(streams_[i].decoded, streams_[i].element_bytes, level);
     }
@@ -58,11 +63,13 @@ class StreamAssignment {
   size_t Append(size_t stream, const std::vector<uint8_t>& bytes) {
     std::vector<uint8_t>& to = streams_[stream].decoded;
     to.insert(to.end(), bytes.begin(), bytes.end());
+    total_bytes_ += bytes.size();
     return stream;
   }
 
   std::vector<RawStream> streams_;
   ByWidth small_, scales_;
+  size_t total_bytes_ = 0;
 };
 
 std::unique_ptr<schema::EncodingT> Describe(const Encoding& encoding) {
@@ -87,8 +94,36 @@ uint16_t IndexOf(const Encoding& encoding, std::vector<Encoding>& known, schema:
   return index;
 }
 
-void Append(std::vector<uint8_t>& file, std::span<const uint8_t> bytes) {
-  file.insert(file.end(), bytes.begin(), bytes.end());
+std::unique_ptr<schema::ProvenanceT> Describe(const Provenance& provenance) {
+  auto table = std::make_unique<schema::ProvenanceT>();
+  table->producer = provenance.producer;
+  table->packing = provenance.packing;
+  table->weights = provenance.weights;
+  table->step = provenance.step;
+  return table;
+}
+
+std::unique_ptr<schema::StreamT> Describe(const RawStream& stream) {
+  auto table = std::make_unique<schema::StreamT>();
+  table->coder_version = kStreamCoderVersion;
+  table->element_bytes = static_cast<uint8_t>(stream.element_bytes);
+  table->encoded_bytes = static_cast<uint32_t>(stream.encoded.size());
+  return table;
+}
+
+// Header, description, streams, hash.
+std::vector<uint8_t> Assemble(const ArtifactHeader& header, std::span<const uint8_t> description,
+                              std::span<const RawStream> streams) {
+  size_t content_bytes = sizeof(header) + description.size();
+  for (const RawStream& stream : streams) content_bytes += stream.encoded.size();
+  std::vector<uint8_t> file(content_bytes + kContentHashBytes);
+  std::memcpy(file.data(), &header, sizeof(header));
+  auto at = std::copy(description.begin(), description.end(), file.begin() + sizeof(header));
+  for (const RawStream& stream : streams)
+    at = std::copy(stream.encoded.begin(), stream.encoded.end(), at);
+  const Sha256Digest digest = Sha256::Of(std::span(file).first(content_bytes));
+  std::copy(digest.begin(), digest.end(), at);
+  return file;
 }
 
 }  // namespace
@@ -97,11 +132,7 @@ std::vector<uint8_t> SerialiseArtifact(const ArtifactContents& contents, int lev
   schema::ArtifactT root;
   root.program.assign(contents.program.begin(), contents.program.end());
   root.tokenizer = PackTokenizerInfo(contents.tokenizer);
-  root.provenance = std::make_unique<schema::ProvenanceT>();
-  root.provenance->producer = contents.provenance.producer;
-  root.provenance->packing = contents.provenance.packing;
-  root.provenance->weights = contents.provenance.weights;
-  root.provenance->step = contents.provenance.step;
+  root.provenance = Describe(contents.provenance);
 
   StreamAssignment assignment;
   std::vector<Encoding> encodings;
@@ -119,12 +150,7 @@ std::vector<uint8_t> SerialiseArtifact(const ArtifactContents& contents, int lev
   const std::vector<RawStream> streams = std::move(assignment).Encode(level);
   GOLF_CHECK(contents.tensors.size() <= kMaxTensors && streams.size() <= kMaxStreams &&
              encodings.size() <= kMaxEncodings);
-  for (const RawStream& stream : streams) {
-    auto table = std::make_unique<schema::StreamT>();
-    table->element_bytes = static_cast<uint8_t>(stream.element_bytes);
-    table->encoded_bytes = static_cast<uint32_t>(stream.encoded.size());
-    root.streams.push_back(std::move(table));
-  }
+  for (const RawStream& stream : streams) root.streams.push_back(Describe(stream));
 
   flatbuffers::FlatBufferBuilder builder(1 << 16);
   schema::FinishArtifactBuffer(builder, schema::Artifact::Pack(builder, &root));
@@ -134,12 +160,7 @@ std::vector<uint8_t> SerialiseArtifact(const ArtifactContents& contents, int lev
   ArtifactHeader header;
   header.description_encoded_bytes = static_cast<uint32_t>(description.size());
   header.description_decoded_bytes = builder.GetSize();
-  std::vector<uint8_t> file;
-  Append(file, {reinterpret_cast<const uint8_t*>(&header), sizeof(header)});
-  Append(file, description);
-  for (const RawStream& stream : streams) Append(file, stream.encoded);
-  Append(file, Sha256::Of(file));
-  return file;
+  return Assemble(header, description, streams);
 }
 
 }  // namespace golf

@@ -13,6 +13,9 @@
 namespace golf {
 namespace {
 
+// Starting threads for fewer elements costs more than it saves.
+constexpr size_t kWorthThreads = 1 << 16;
+
 // Adding and subtracting 1.5 * 2^23 rounds |x| < 2^22 half to even, without a call.
 inline float RoundHalfToEven(float x) { return (x + 0x1.8p23F) - 0x1.8p23F; }
 
@@ -99,7 +102,7 @@ Candidates Examine(const TensorView& tensor, size_t rows, const QuantiserSetting
              highest = static_cast<float>(settings.encoding.highest);
   Candidates c{std::vector<float>(rows * count), std::vector<float>(rows * count),
                std::vector<double>(rows * count)};
-#pragma omp parallel
+#pragma omp parallel if (tensor.data.size() >= kWorthThreads)
   {
     std::vector<float> scratch;
 #pragma omp for schedule(static)
@@ -177,7 +180,7 @@ Result<EncodedTensor> Quantise(const TensorView& tensor, const QuantiserSettings
     AppendScale(step, settings.encoding.scale_type, encoded.scales);
   }
   encoded.data.resize(tensor.data.size());
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor.data.size() >= kWorthThreads)
   for (size_t r = 0; r < rows; ++r) {
     const size_t at = r * count + chosen[r];
     const float step = settings.use_stored_step
