@@ -1,0 +1,128 @@
+#include "trainer/recipe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace golf {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+const std::string kTiny = R"(
+name = "tiny"
+[network]
+window = 16
+[batch]
+tokens = 64
+slices = 2
+micro_windows = 1
+[[group]]
+name = "all"
+rule = "adamw"
+lr = 0.01
+weights = ["*"]
+)";
+
+std::string Message(const std::string& text, std::vector<std::string> overrides = {}) {
+  const Result<Recipe> recipe = ParseRecipe(text, "tiny.toml", overrides);
+  EXPECT_FALSE(recipe.ok());
+  return recipe.ok() ? "" : recipe.status().message();
+}
+
+TEST(Recipe, BuiltInOnesLoad) {
+  for (const BuiltInRecipe& built_in : BuiltInRecipes()) {
+    const Result<Recipe> recipe = LoadRecipe(std::string(built_in.name));
+    ASSERT_TRUE(recipe.ok()) << recipe.status().message();
+    EXPECT_EQ(recipe->network.name, built_in.name);
+  }
+}
+
+TEST(Recipe, PublishedRunsHaveTheirValues) {
+  const Recipe pr598 = *LoadRecipe("pr598"), pr668 = *LoadRecipe("pr668");
+  EXPECT_EQ(pr598.train.schedule.iterations, 7000U);
+  EXPECT_EQ(pr598.train.schedule.warmdown_iters, 3500U);
+  EXPECT_EQ(pr668.train.schedule.iterations, 30000U);
+  EXPECT_EQ(pr668.train.schedule.warmdown_iters, 18000U);
+  EXPECT_TRUE(pr598.train.late_qat.enabled);
+  EXPECT_FALSE(pr668.train.late_qat.enabled);
+  EXPECT_EQ(pr598.network.rope_train_seq_len, 1024U);
+  EXPECT_EQ(pr668.network.rope_train_seq_len, 2048U);
+  EXPECT_TRUE(pr668.network.rope_bf16_frequencies);
+  for (const Recipe& recipe : {pr598, pr668}) {
+    EXPECT_EQ(recipe.train.batch.tokens, 786'432U);
+    EXPECT_EQ(recipe.train.batch.slices, 8U);
+    EXPECT_EQ(recipe.train.grad_clip_norm, 0.3);
+    EXPECT_EQ(recipe.train.ema_decay, 0.997);
+    EXPECT_EQ(recipe.train.first_decoder_block, 5U);
+    EXPECT_EQ(recipe.seed, 42U);
+    EXPECT_EQ(recipe.validation.every, 500U);
+  }
+}
+
+TEST(Recipe, UnknownKeysAreNamedWithTheirFile) {
+  EXPECT_THAT(
+      Message(kTiny + "[schedule]\niteratons = 5\n"),
+      AllOf(HasSubstr("tiny.toml"), HasSubstr("schedule.iteratons"), HasSubstr("iterations")));
+  EXPECT_THAT(Message("nome = 1\n" + kTiny), HasSubstr("'nome'"));
+  EXPECT_THAT(Message(kTiny + "momentum = 1\n"), HasSubstr("group.all.momentum"));
+  EXPECT_THAT(Message(kTiny, {"network.layers=3"}), HasSubstr("network.layers"));
+}
+
+TEST(Recipe, WrongTypesAndValuesAreNamed) {
+  EXPECT_THAT(Message(kTiny, {"network.num_layers=\"many\""}), HasSubstr("network.num_layers"));
+  EXPECT_THAT(Message(kTiny, {"network.num_layers=-1"}), HasSubstr("network.num_layers"));
+  EXPECT_THAT(Message(kTiny, {"network.ve_layers=[1.5]"}), HasSubstr("network.ve_layers"));
+  EXPECT_THAT(Message(kTiny, {"group.all.rule=sgd"}),
+              AllOf(HasSubstr("group.all.rule"), HasSubstr("muon")));
+  EXPECT_THAT(Message(kTiny, {"batch.tokens=65"}), HasSubstr("batch.tokens"));
+  EXPECT_THAT(Message(kTiny, {"batch.micro_windows=3"}), HasSubstr("batch.micro_windows"));
+  EXPECT_THAT(Message(kTiny, {"train.ema_decay=1.0"}), HasSubstr("train.ema_decay"));
+  EXPECT_THAT(Message(kTiny, {"train.grad_clip_norm=nan"}), HasSubstr("train.grad_clip_norm"));
+  EXPECT_THAT(Message(kTiny, {"network.num_heads=7"}), HasSubstr("network.num_heads"));
+}
+
+TEST(Recipe, SyntaxErrorsAreNamedWithTheirLine) {
+  EXPECT_THAT(Message("name = \"a\"\n= 3\n"), AllOf(HasSubstr("tiny.toml"), HasSubstr("line 2")));
+}
+
+TEST(Recipe, OverridesReachTablesAndGroups) {
+  const std::vector<std::string> overrides = {"network.num_layers=4", "network.ve_layers=[2,3]",
+                                              "network.xsa_last_n=2", "group.all.lr=0.5",
+                                              "muon.momentum=0.9",    "name=mine"};
+  const Result<Recipe> recipe = ParseRecipe(kTiny, "tiny.toml", overrides);
+  ASSERT_TRUE(recipe.ok()) << recipe.status().message();
+  EXPECT_EQ(recipe->network.num_layers, 4U);
+  EXPECT_EQ(recipe->network.ve_layers, (std::vector<uint32_t>{2, 3}));
+  EXPECT_EQ(recipe->train.groups[0].lr, 0.5);
+  EXPECT_EQ(recipe->train.muon.momentum, 0.9);
+  EXPECT_EQ(recipe->network.name, "mine");
+}
+
+TEST(Recipe, BadOverridesAreRefused) {
+  EXPECT_THAT(Message(kTiny, {"network"}), HasSubstr("key=value"));
+  EXPECT_THAT(Message(kTiny, {"group.none.lr=1"}), HasSubstr("'none'"));
+  EXPECT_THAT(Message(kTiny, {"network.window.x=1"}), HasSubstr("'window'"));
+}
+
+TEST(Recipe, CanonicalTextSaysTheSame) {
+  for (const BuiltInRecipe& built_in : BuiltInRecipes()) {
+    const std::vector<std::string> overrides = {"schedule.iterations=7"};
+    const Recipe once = *LoadRecipe(std::string(built_in.name), overrides);
+    const Result<Recipe> twice = ParseRecipe(once.text, "again");
+    ASSERT_TRUE(twice.ok()) << twice.status().message();
+    EXPECT_EQ(once.text, twice->text);
+    EXPECT_EQ(twice->train.schedule.iterations, 7U);
+    EXPECT_EQ(RecipeValues(once.text)["group.matrix.rule"], "'muon'");
+  }
+}
+
+TEST(Recipe, AnUnknownNameSaysWhatThereIs) {
+  const Result<Recipe> recipe = LoadRecipe("pr999");
+  ASSERT_FALSE(recipe.ok());
+  EXPECT_THAT(recipe.status().message(), AllOf(HasSubstr("pr598"), HasSubstr("./pr999.toml")));
+  EXPECT_EQ(LoadRecipe("./missing.toml").status().code(), Code::kIo);
+}
+
+}  // namespace
+}  // namespace golf

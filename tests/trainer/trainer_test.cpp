@@ -1,0 +1,161 @@
+#include "trainer/trainer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "schemas/program_generated.h"
+#include "tests/trainer/tiny.h"
+#include "trainer/initialise.h"
+#include "trainer/recipe.h"
+#include "trainer/training_stream.h"
+
+namespace golf {
+namespace {
+
+class TinyTrainer : public testing::Test {
+ protected:
+  TinyTrainer()
+      : recipe_(*ParseRecipe(test::kTinyRecipe, "tiny")),
+        program_(BuildNetwork(recipe_.network)),
+        tokens_(test::TinyTokens(20 * 33, 1)) {}
+
+  std::unique_ptr<Trainer> Make() {
+    return MakeFrom(InitialWeights(recipe_.network, *program_, recipe_.seed));
+  }
+  std::unique_ptr<Trainer> MakeFrom(TensorSet weights) {
+    auto trainer = Trainer::Create(test::Kernels(), *program_, std::move(weights), recipe_.train,
+                                   recipe_.precision);
+    EXPECT_TRUE(trainer.ok()) << trainer.status().message();
+    return std::move(*trainer);
+  }
+  Result<StepReport> Step(Trainer& trainer, const Trainer::Proceed& proceed = {}) {
+    const size_t at = trainer.step() * 33;
+    std::vector<int32_t> ids(tokens_.begin() + at, tokens_.begin() + at + 32);
+    std::vector<int32_t> targets(tokens_.begin() + at + 1, tokens_.begin() + at + 33);
+    return trainer.Step(ids, targets, 0, proceed);
+  }
+  static void ExpectSame(const Trainer& a, const Trainer& b) {
+    EXPECT_EQ(a.step(), b.step());
+    EXPECT_TRUE(std::ranges::equal(a.weights().all(), b.weights().all()));
+    EXPECT_TRUE(std::ranges::equal(a.averaged().all(), b.averaged().all()));
+    for (size_t slot = 0; slot < 2; ++slot) {
+      const auto x = a.optimizer().Slot(slot), y = b.optimizer().Slot(slot);
+      ASSERT_EQ(x.size(), y.size());
+      for (size_t i = 0; i < x.size(); ++i)
+        EXPECT_TRUE(std::ranges::equal(x[i].data, y[i].data)) << x[i].name;
+    }
+  }
+
+  Recipe recipe_;
+  std::unique_ptr<schema::ProgramT> program_;
+  std::vector<uint16_t> tokens_;
+};
+
+TEST_F(TinyTrainer, LearnsTheText) {
+  const auto trainer = Make();
+  const double first = Step(*trainer)->loss_nats;
+  double last = 0;
+  for (int i = 0; i < 11; ++i) last = Step(*trainer)->loss_nats;
+  EXPECT_NEAR(first, std::log(32.0), 0.1);
+  EXPECT_LT(last, first - 0.2);
+}
+
+TEST_F(TinyTrainer, SameStartSameBits) {
+  const auto a = Make(), b = Make();
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_EQ(Step(*a)->loss_nats, Step(*b)->loss_nats);
+  }
+  ExpectSame(*a, *b);
+}
+
+TEST_F(TinyTrainer, StateCarriesEverything) {
+  recipe_.train.reference.stale_gradients = {"bigram_emb.scale"};
+  for (const int stop : {0, 1, 5, 9, 11}) {  // late QAT begins after step 8
+    const auto unbroken = Make(), before = Make(), after = Make();
+    for (int i = 0; i < 12; ++i) ASSERT_TRUE(Step(*unbroken).ok());
+    for (int i = 0; i < stop; ++i) ASSERT_TRUE(Step(*before).ok());
+    ASSERT_TRUE(after->Load(before->state()).ok());
+    for (int i = stop; i < 12; ++i) ASSERT_TRUE(Step(*after).ok());
+    ExpectSame(*unbroken, *after);
+  }
+}
+
+TEST_F(TinyTrainer, AnAbandonedStepLeavesNoTrace) {
+  recipe_.train.reference.stale_gradients = {"bigram_emb.scale"};
+  const auto plain = Make(), abandoned = Make();
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(Step(*plain).ok());
+    const Result<StepReport> report = Step(*abandoned, [](size_t windows) { return windows < 2; });
+    ASSERT_FALSE(report.ok());
+    EXPECT_EQ(report.status().code(), Code::kInterrupted);
+    ASSERT_TRUE(Step(*abandoned).ok());
+  }
+  ExpectSame(*plain, *abandoned);
+}
+
+TEST_F(TinyTrainer, LateQatActsUnlessDead) {
+  recipe_.train.schedule.iterations = recipe_.train.schedule.warmdown_iters =
+      4;  // below 0.5 in the last step
+  const auto acting = Make();
+  recipe_.train.reference.dead_late_qat = true;
+  const auto dead = Make();
+  for (int i = 0; i < 3; ++i) {
+    const auto a = Step(*acting), d = Step(*dead);
+    EXPECT_EQ(a->loss_nats, d->loss_nats);
+    EXPECT_FALSE(a->late_qat);
+  }
+  const auto a = Step(*acting), d = Step(*dead);
+  EXPECT_TRUE(a->late_qat && d->late_qat);
+  EXPECT_NE(a->loss_nats, d->loss_nats);
+}
+
+TEST_F(TinyTrainer, StaleGradientsStayAndWeigh) {
+  const auto trained = Make();
+  recipe_.train.reference.stale_gradients = {"bigram_emb.scale"};
+  const auto stale = Make();
+  const size_t scale = stale->weights().Find("bigram_emb.scale");
+  const float before = stale->weights()[scale][0];
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(Step(*stale).ok() && Step(*trained).ok());
+  EXPECT_EQ(stale->weights()[scale][0], before);
+  EXPECT_NE(trained->weights()[scale][0], before);
+  EXPECT_EQ(stale->state().stale_gradients.size(), 1U);
+  EXPECT_NE(stale->state().stale_gradients[0].data[0], 0);
+}
+
+TEST_F(TinyTrainer, FrozenGroupsDoNotMove) {
+  recipe_.train.groups[1].rule = UpdateRule::kNone;
+  const auto trainer = Make();
+  const TensorSet start = InitialWeights(recipe_.network, *program_, recipe_.seed);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Step(*trainer).ok());
+  const size_t frozen = start.Find("blocks.0.attn.c_q.weight"),
+               moved = start.Find("tok_emb.weight");
+  EXPECT_TRUE(std::ranges::equal(trainer->weights()[frozen], start[frozen]));
+  EXPECT_FALSE(std::ranges::equal(trainer->weights()[moved], start[moved]));
+}
+
+TEST_F(TinyTrainer, MicroBatchesChangeRoundingOnly) {
+  const auto one = Make();
+  recipe_.train.batch.micro_windows = 2;
+  const auto two = Make();
+  for (int i = 0; i < 3; ++i) EXPECT_NEAR(Step(*one)->loss_nats, Step(*two)->loss_nats, 1e-4);
+}
+
+TEST_F(TinyTrainer, ABadNumberNamesStepAndTensorAndChangesNothing) {
+  TensorSet weights = InitialWeights(recipe_.network, *program_, recipe_.seed);
+  weights[weights.Find("blocks.1.mlp.bias")][0] = std::numeric_limits<float>::infinity();
+  weights[weights.Find("blocks.1.mlp.down_proj.weight")][0] = 1;
+  const auto trainer = MakeFrom(std::move(weights));
+  const Result<StepReport> report = Step(*trainer);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.status().code(), Code::kBadNumbers);
+  EXPECT_THAT(report.status().message(), testing::HasSubstr("step 0"));
+  EXPECT_EQ(trainer->step(), 0U);
+  EXPECT_EQ(trainer->optimizer().steps(), 0U);
+  trainer->SkipStep();
+  EXPECT_EQ(trainer->step(), 1U);
+}
+
+}  // namespace
+}  // namespace golf

@@ -1,0 +1,261 @@
+#include "trainer/training_run.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "artifact/safetensors.h"
+#include "schemas/program_generated.h"
+#include "tests/trainer/tiny.h"
+
+namespace golf {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+// Stops after a number of passes, and remembers notes.
+struct Observer : TrainingObserver {
+  bool Proceed(uint64_t /*targets_done*/) override { return passes_left == 0 || --passes_left > 0; }
+  void Noted(const std::string& text) override { notes.push_back(text); }
+  void Validated(uint64_t step, const char* weights, const ValidationResult& result) override {
+    validations.emplace_back(step, weights, result.loss_nats);
+  }
+  uint64_t passes_left = 0;  // 0: never stops
+  std::vector<std::string> notes;
+  std::vector<std::tuple<uint64_t, std::string, double>> validations;
+};
+
+class Run : public testing::Test {
+ protected:
+  Run() : folder_(test::TestFolder()) {
+    EXPECT_TRUE(WriteTokenShard(folder_ + "/train.bin", test::TinyTokens(300, 1)).ok());
+    EXPECT_TRUE(WriteTokenShard(folder_ + "/val.bin", test::TinyTokens(100, 2)).ok());
+    std::ofstream(folder_ + "/tiny.toml") << test::kTinyRecipe;
+  }
+  TrainingOptions Options(const std::string& out) {
+    TrainingOptions o;
+    o.recipe = folder_ + "/tiny.toml";
+    o.data = {folder_ + "/train.bin"};
+    o.validation = {folder_ + "/val.bin"};
+    o.out = folder_ + "/" + out;
+    o.checkpoint_steps = 3;
+    return o;
+  }
+  Status Train(const TrainingOptions& options) {
+    observer_.notes.clear();
+    observer_.validations.clear();
+    auto run = TrainingRun::Prepare(test::Kernels(), options, observer_);
+    return run.ok() ? (*run)->Run() : run.status();
+  }
+  // The state that a run left, without its clock.
+  static CheckpointContents State(const Checkpoint& checkpoint) {
+    CheckpointContents contents = checkpoint.contents();
+    contents.reals.clear();
+    return contents;
+  }
+  void ExpectSameState(const std::string& a, const std::string& b) {
+    const Result<Checkpoint> first = Checkpoint::Open(a), second = Checkpoint::Open(b);
+    ASSERT_TRUE(first.ok()) << first.status().message();
+    ASSERT_TRUE(second.ok()) << second.status().message();
+    const CheckpointContents x = State(*first), y = State(*second);
+    EXPECT_EQ(x.integers, y.integers);
+    ASSERT_EQ(x.groups.size(), y.groups.size());
+    for (size_t g = 0; g < x.groups.size(); ++g) {
+      EXPECT_EQ(x.groups[g].name, y.groups[g].name);
+      ASSERT_EQ(x.groups[g].tensors.size(), y.groups[g].tensors.size());
+      for (size_t t = 0; t < x.groups[g].tensors.size(); ++t) {
+        EXPECT_TRUE(std::ranges::equal(x.groups[g].tensors[t].data, y.groups[g].tensors[t].data))
+            << x.groups[g].name << " " << x.groups[g].tensors[t].name;
+      }
+    }
+  }
+  std::string Last(const std::string& out) { return folder_ + "/" + out + "/step-00000012.ckpt"; }
+
+  std::string folder_;
+  Observer observer_;
+};
+
+TEST_F(Run, StoppingAtAnyStepAndResumingChangesNothing) {
+  const std::vector<std::string> overrides = {"reference.stale_gradients=[\"bigram_emb.scale\"]"};
+  TrainingOptions unbroken = Options("unbroken");
+  unbroken.overrides = overrides;
+  ASSERT_TRUE(Train(unbroken).ok());
+  for (const uint64_t stop : {1, 4, 8, 9, 11}) {
+    TrainingOptions broken = Options("broken" + std::to_string(stop));
+    broken.overrides = overrides;
+    broken.stop_after_steps = stop;
+    ASSERT_TRUE(Train(broken).ok());
+    broken.stop_after_steps = 0;
+    broken.start = StartMode::kResume;
+    broken.recipe.clear();  // the checkpoint's
+    broken.overrides.clear();
+    const Status resumed = Train(broken);
+    ASSERT_TRUE(resumed.ok()) << resumed.message();
+    ExpectSameState(Last("unbroken"), broken.out + "/step-00000012.ckpt");
+  }
+}
+
+TEST_F(Run, AnInterruptSavesAndResumes) {
+  ASSERT_TRUE(Train(Options("unbroken")).ok());
+  TrainingOptions options = Options("interrupted");
+  observer_.passes_left = 20;  // in the middle of a step
+  const Status stopped = Train(options);
+  EXPECT_EQ(stopped.code(), Code::kInterrupted);
+  EXPECT_THAT(stopped.message(), HasSubstr("--resume"));
+  observer_.passes_left = 0;
+  options.start = StartMode::kResume;
+  ASSERT_TRUE(Train(options).ok());
+  ExpectSameState(Last("unbroken"), Last("interrupted"));
+}
+
+TEST_F(Run, ResumesFromTheOneBeforeADamagedCheckpoint) {
+  ASSERT_TRUE(Train(Options("unbroken")).ok());
+  TrainingOptions options = Options("damaged");
+  options.stop_after_steps = 8;
+  ASSERT_TRUE(Train(options).ok());
+  const std::string newest = options.out + "/step-00000008.ckpt";
+  fs::resize_file(newest, fs::file_size(newest) / 2);
+  options.stop_after_steps = 0;
+  options.start = StartMode::kResume;
+  ASSERT_TRUE(Train(options).ok());
+  ASSERT_FALSE(observer_.notes.empty());
+  EXPECT_THAT(observer_.notes[0], HasSubstr(newest));
+  ExpectSameState(Last("unbroken"), Last("damaged"));
+}
+
+TEST_F(Run, AFolderWithCheckpointsNeedsAWord) {
+  TrainingOptions options = Options("out");
+  ASSERT_TRUE(Train(options).ok());
+  const Status again = Train(options);
+  EXPECT_EQ(again.code(), Code::kUsage);
+  EXPECT_THAT(again.message(), testing::AllOf(HasSubstr("--resume"), HasSubstr("--fresh")));
+  options.start = StartMode::kFresh;
+  options.stop_after_steps = 2;
+  ASSERT_TRUE(Train(options).ok());
+  EXPECT_TRUE(fs::exists(options.out + "/step-00000002.ckpt"));
+  EXPECT_FALSE(fs::exists(Last("out")));
+}
+
+TEST_F(Run, AFailingFreshStartDeletesNothing) {
+  TrainingOptions options = Options("out");
+  ASSERT_TRUE(Train(options).ok());
+  options.start = StartMode::kFresh;
+  options.data = {folder_ + "/missing.bin"};
+  EXPECT_EQ(Train(options).code(), Code::kIo);
+  EXPECT_TRUE(fs::exists(Last("out")));
+}
+
+TEST_F(Run, OtherNetworksAndOtherDataAreNotResumed) {
+  TrainingOptions options = Options("out");
+  options.stop_after_steps = 3;
+  ASSERT_TRUE(Train(options).ok());
+  options.start = StartMode::kResume;
+  options.overrides = {"network.num_layers=4"};
+  EXPECT_THAT(Train(options).message(), HasSubstr("another network"));
+  options.overrides = {"group.matrix.lr=0.001"};
+  options.stop_after_steps = 4;
+  EXPECT_TRUE(Train(options).ok());
+  ASSERT_FALSE(observer_.notes.empty());
+  EXPECT_THAT(observer_.notes[0], HasSubstr("group.matrix.lr was 0.02, is 0.001"));
+  options.data = {folder_ + "/val.bin"};
+  EXPECT_THAT(Train(options).message(), HasSubstr("300 tokens"));
+}
+
+TEST_F(Run, ABadNumberNamesTheLastGoodCheckpoint) {
+  TrainingOptions options = Options("out");
+  options.overrides = {"group.token.lr=1e38", "schedule.warmdown_iters=0",
+                       "train.grad_clip_norm=0"};
+  options.checkpoint_steps = 0;
+  Status status = Train(options);
+  EXPECT_EQ(status.code(), Code::kBadNumbers);
+  EXPECT_THAT(status.message(),
+              testing::AllOf(HasSubstr("step "), HasSubstr("there is no checkpoint yet")));
+  EXPECT_FALSE(fs::exists(Last("out")));
+
+  options.overrides.clear();
+  options.stop_after_steps = 2;
+  ASSERT_TRUE(Train(options).ok());
+  options.start = StartMode::kResume;
+  options.overrides = {"group.token.lr=1e38", "schedule.warmdown_iters=0"};
+  options.stop_after_steps = 0;
+  status = Train(options);
+  EXPECT_EQ(status.code(), Code::kBadNumbers);
+  EXPECT_THAT(status.message(), HasSubstr("step-00000002.ckpt"));
+}
+
+TEST_F(Run, SkippingBadStepsGivesUpOnALostNetwork) {
+  TrainingOptions options = Options("out");
+  options.overrides = {"group.token.lr=1e38", "schedule.iterations=100"};
+  options.checkpoint_steps = 0;
+  options.skip_bad_steps = true;
+  EXPECT_EQ(Train(options).code(), Code::kBadNumbers);
+}
+
+TEST_F(Run, ValidatesOnScheduleAndAtTheEnd) {
+  ASSERT_TRUE(Train(Options("out")).ok());
+  std::vector<std::pair<uint64_t, std::string>> seen;
+  for (const auto& [step, weights, _] : observer_.validations) seen.emplace_back(step, weights);
+  const std::vector<std::pair<uint64_t, std::string>> expected = {
+      {0, "raw"}, {5, "raw"}, {10, "raw"}, {12, "raw"}, {12, "ema"}};
+  EXPECT_EQ(seen, expected);
+  EXPECT_LT(std::get<double>(observer_.validations.back()),
+            std::get<double>(observer_.validations.front()));
+}
+
+TEST_F(Run, ExportsAndStartsFromSafetensors) {
+  TrainingOptions options = Options("first");
+  options.export_path = folder_ + "/weights.safetensors";
+  options.export_weights = ExportedWeights::kRaw;
+  ASSERT_TRUE(Train(options).ok());
+  const double trained = std::get<double>(observer_.validations[3]);
+  options = Options("second");
+  options.init = folder_ + "/weights.safetensors";
+  options.stop_after_steps = 1;
+  ASSERT_TRUE(Train(options).ok());
+  EXPECT_EQ(std::get<double>(observer_.validations[0]), trained);
+
+  const Result<TensorFile> file = ReadSafetensors(options.init);
+  ASSERT_TRUE(file.ok());
+  std::vector<TensorView> views = file->views();
+  views.pop_back();
+  ASSERT_TRUE(WriteSafetensors(options.init, views).ok());
+  options.out = folder_ + "/third";
+  const Status incomplete = Train(options);
+  EXPECT_FALSE(incomplete.ok());
+  EXPECT_THAT(incomplete.message(), HasSubstr("weights.safetensors"));
+}
+
+TEST_F(Run, LogsEveryStepAsJson) {
+  ASSERT_TRUE(Train(Options("out")).ok());
+  std::ifstream log(folder_ + "/out/log.jsonl");
+  std::map<std::string, int> events;
+  double loss = 0;
+  for (std::string line; std::getline(log, line);) {
+    const auto entry = nlohmann::json::parse(line);
+    ++events[entry.at("event").get<std::string>()];
+    if (entry.at("event") == "step") loss = entry.at("loss_nats");
+  }
+  EXPECT_EQ(events["start"], 1);
+  EXPECT_EQ(events["step"], 12);
+  EXPECT_EQ(events["validation"], 5);
+  EXPECT_EQ(events["checkpoint"], 4);
+  EXPECT_GT(loss, 0);
+}
+
+TEST_F(Run, ADryRunTouchesNothing) {
+  TrainingOptions options = Options("out");
+  options.out.clear();
+  auto run = TrainingRun::Prepare(test::Kernels(), options, observer_);
+  ASSERT_TRUE(run.ok()) << run.status().message();
+  const Result<size_t> peak = (*run)->PeakBytes();
+  ASSERT_TRUE(peak.ok());
+  EXPECT_GT(*peak, 3 * (*run)->trainer().weights().parameter_count() * sizeof(float));
+  EXPECT_FALSE(fs::exists(folder_ + "/out"));
+}
+
+}  // namespace
+}  // namespace golf
