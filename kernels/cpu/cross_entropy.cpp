@@ -34,13 +34,16 @@ struct Softcap {
   HWY_INLINE float operator()(float z) const { return hn::GetLane((*this)(hn::Set(D(), z))); }
 };
 
+// The row's maximum; NaN if there is one in the row. (Max and Exp would lose it, and a broken network would look fine.)
 float Highest(size_t n, const float* z) {
   constexpr float kLowest = -std::numeric_limits<float>::infinity();
-  V highest = hn::Set(D(), kLowest);
+  V highest = hn::Set(D(), kLowest), broken = hn::Zero(D());
   ForVectors(0, n, [&](size_t v, auto width) HWY_ATTR {
-    highest = hn::Max(highest, Valid(Load(z + v, width), kLowest, width));
+    const V value = Load(z + v, width);
+    highest = hn::Max(highest, Valid(value, kLowest, width));
+    broken = hn::IfThenElse(hn::IsNaN(value), value, broken);
   });
-  return hn::GetLane(hn::MaxOfLanes(D(), highest));
+  return hn::GetLane(hn::SumOfLanes(D(), broken)) + hn::GetLane(hn::MaxOfLanes(D(), highest));
 }
 
 void CrossEntropyForward(CrossEntropyDims d, const float* z, const int32_t* target, float* nll,

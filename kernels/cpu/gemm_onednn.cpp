@@ -21,6 +21,18 @@ using dnnl::memory;
 
 constexpr size_t kBlockRows = 64;
 
+// oneDNN decides by the number of threads when it makes a primitive and again when it runs one.
+class SingleThreaded {
+ public:
+  SingleThreaded() : threads_(Threads()) { SetThreads(1); }
+  ~SingleThreaded() { SetThreads(threads_); }
+  SingleThreaded(const SingleThreaded&) = delete;
+  SingleThreaded& operator=(const SingleThreaded&) = delete;
+
+ private:
+  int threads_;
+};
+
 const dnnl::engine& Engine() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   return engine;
@@ -72,12 +84,10 @@ BlockProduct MakeBlockProduct(const GemmShape& s) {
     sum.append_sum(1.0F);
     attributes.set_post_ops(sum);
   }
-  const int threads = Threads();
-  SetThreads(1);
+  const SingleThreaded scope;
   BlockProduct block;
   block.description = {{a, b, c}, attributes, Engine()};
   if (block.description) block.run = dnnl::matmul(block.description);
-  SetThreads(threads);
   return block;
 }
 
@@ -115,6 +125,7 @@ class BlockwiseGemm final : public Gemm {
     stream_.wait();
     const size_t workers = std::min(workers_.size(), static_cast<size_t>(Threads()));
     ParallelFor(workers, 1, [&](size_t begin, size_t end) {
+      const SingleThreaded scope;
       for (size_t block = blocks_ * begin / workers; block < blocks_ * end / workers; ++block)
         RunBlock(workers_[begin], block, static_cast<const std::byte*>(a),
                  static_cast<std::byte*>(c));

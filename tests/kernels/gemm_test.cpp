@@ -7,11 +7,21 @@
 namespace golf {
 namespace {
 
+// Uniform in [-1, 1): millions of them are needed.
+std::vector<double> Uniform(size_t n, uint32_t seed) {
+  std::vector<double> values(n);
+  for (double& v : values) {
+    seed = seed * 1664525U + 1013904223U;
+    v = static_cast<double>(seed >> 8) / (1 << 23) - 1.0;
+  }
+  return values;
+}
+
 struct Operands {
   std::vector<double> a, b, c;  // a (m, k), b (k, n), c (m, n), not transposed
 
   explicit Operands(const GemmShape& s)
-      : a(Randoms(s.m * s.k, 1)), b(Randoms(s.k * s.n, 2)), c(Randoms(s.m * s.n, 3)) {}
+      : a(Uniform(s.m * s.k, 1)), b(Uniform(s.k * s.n, 2)), c(Uniform(s.m * s.n, 3)) {}
 };
 
 // `matrix` as stored in memory.
@@ -67,9 +77,8 @@ TEST(Gemm, MatchesTheDefinition) {
 }
 
 // (n, k) of small and large networks, with fragments of vectors and blocks.
-const std::vector<std::pair<size_t, size_t>> kLayers = {
-    {512, 512}, {1536, 512}, {512, 1536}, {1024, 512}, {256, 512},
-    {512, 128}, {128, 128},  {384, 128},  {10, 6},     {48, 40}};
+const std::vector<std::pair<size_t, size_t>> kLayers = {{512, 512}, {512, 1536}, {1024, 512},
+                                                        {128, 128}, {10, 6},     {48, 40}};
 
 template <class In, class Out>
 void CheckRowsStandAlone(Element ab, Element c, bool transpose_b) {
@@ -80,7 +89,7 @@ void CheckRowsStandAlone(Element ab, Element c, bool transpose_b) {
     const std::vector<In> a = To<In>(x.a), b = To<In>(x.b);
     std::vector<Out> want(most.m * n);
     table.make_gemm(most)->Run(a.data(), b.data(), want.data());
-    for (const size_t m : {1, 2, 7, 64, 65, 100, 448, 1000}) {
+    for (const size_t m : {1, 7, 64, 100, 448}) {
       GemmShape some = most;
       some.m = m;
       std::vector<Out> got(m * n);
@@ -106,7 +115,7 @@ void CheckThreads(const GemmShape& s) {
   const Operands x(s);
   const KernelTable& table = *Tables().back();
   std::vector<Out> want;
-  for (const int threads : {1, 2, 3, 4, 8, 16}) {
+  for (const int threads : {1, 2, 3, 8}) {
     const WithThreads scope(threads);
     std::vector<Out> got = Product<In, Out>(table, s, x);
     if (want.empty()) want = got;

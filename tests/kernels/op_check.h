@@ -1,6 +1,7 @@
 // One check for every differentiable operation: the derivative of its definition by complex steps, then each entry of
 // each kernel table against the definition, with all that kernels/ops.h promises about gradients and threads.
 #pragma once
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -236,7 +237,7 @@ void CheckEntry(const Op& op, const OpKernels<T>& kernels, Tolerances tolerance)
   }
 }
 
-// float: a few roundings of 2^-24, sums of some hundred terms. bf16: the result's rounding, 2^-9 of its size.
+// float: a few roundings of 2^-24, sums of some hundred terms. bf16: the result's rounding, 2^-8 of its size.
 template <class Op>
 void CheckKernels(const Op& op) {
   for (const KernelTable* table : Tables()) {
@@ -245,7 +246,7 @@ void CheckKernels(const Op& op) {
   }
   for (const KernelTable* table : Tables()) {
     SCOPED_TRACE(std::string(table->instructions) + " bf16");
-    CheckEntry<bf16>(op, table->b16, {1.0 / 500, 5e-6});
+    CheckEntry<bf16>(op, table->b16, {1.0 / 250, 5e-6});
   }
 }
 

@@ -33,7 +33,7 @@ struct RmsNormOp {
 TEST(RmsNorm, DerivativeMatchesComplexSteps) { CheckDerivative(RmsNormOp{{3, 7, 0.5, 1e-3}}); }
 
 TEST(RmsNorm, KernelsMatchTheDefinition) {
-  CheckKernels(RmsNormOp{{1, 1, 1.0, 1.1920929e-7}});
+  CheckKernels(RmsNormOp{{1, 3, 1.0, 1.1920929e-7}});
   CheckKernels(RmsNormOp{{5, 37, 0.25, 1.1920929e-7}});
   CheckKernels(RmsNormOp{{70, 512, 1.0, 1.1920929e-7}});
 }
