@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <sstream>
 
 #include "artifact/file.h"
 #include "trainer/recipe_reader.h"
@@ -158,9 +157,7 @@ void Flatten(const toml::node& node, const std::string& path,
       Flatten(element, join(name), out);
     }
   } else {
-    std::ostringstream text;
-    node.visit([&text](const auto& value) { text << value; });
-    out[path] = text.str();
+    out[path] = TomlValueText(node);
   }
 }
 
@@ -177,9 +174,7 @@ Result<Recipe> ParseRecipe(const std::string& text, const std::string& source,
   if (recipe.validation.batch_windows == 0) {
     return In(source, {Code::kUsage, "validation.batch_windows: must not be 0"});
   }
-  std::ostringstream canonical;
-  canonical << document << '\n';
-  recipe.text = canonical.str();
+  recipe.text = CanonicalToml(document);
   return recipe;
 }
 

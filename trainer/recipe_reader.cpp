@@ -9,18 +9,33 @@
 namespace golf {
 namespace {
 
-std::string Describe(const toml::node& node) {
-  std::ostringstream out;
-  node.visit([&out](const auto& value) { out << value; });
-  return out.str();
-}
-
 // The value of an assignment as a node below the key "value".
 toml::table ParseValue(const std::string& text) {
   try {
     return toml::parse("value = " + text);
   } catch (const toml::parse_error&) {  // no TOML value: a string
     return toml::table{{"value", text}};
+  }
+}
+
+void AppendTable(const toml::table& table, const std::string& path, std::string& out) {
+  const auto heading = [&](std::string_view key) {
+    return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
+  };
+  for (const auto& [key, node] : table) {
+    if (node.is_table() || node.is_array_of_tables()) continue;
+    out += fmt::format("{} = {}\n", key.str(), TomlValueText(node));
+  }
+  for (const auto& [key, node] : table) {
+    if (const toml::table* child = node.as_table()) {
+      out += fmt::format("\n[{}]\n", heading(key.str()));
+      AppendTable(*child, heading(key.str()), out);
+    } else if (node.is_array_of_tables()) {
+      for (const toml::node& element : *node.as_array()) {
+        out += fmt::format("\n[[{}]]\n", heading(key.str()));
+        AppendTable(*element.as_table(), heading(key.str()), out);
+      }
+    }
   }
 }
 
@@ -76,6 +91,31 @@ Status ApplyOverride(toml::table& document, const std::string& assignment) {
   return {};
 }
 
+std::string TomlValueText(const toml::node& value) {
+  if (const toml::array* array = value.as_array()) {
+    std::string text;
+    for (const toml::node& element : *array) {
+      text += fmt::format("{}{}", text.empty() ? "" : ", ", TomlValueText(element));
+    }
+    return fmt::format("[{}]", text);
+  }
+  if (const toml::value<double>* number = value.as_floating_point()) {
+    std::string text = fmt::format("{}", number->get());  // the shortest that reads back
+    if (text.find_first_of(".en") == std::string::npos)
+      text += ".0";  // an integer would be another type
+    return text;
+  }
+  std::ostringstream out;
+  value.visit([&out](const auto& plain) { out << plain; });
+  return out.str();
+}
+
+std::string CanonicalToml(const toml::table& document) {
+  std::string text;
+  AppendTable(document, "", text);
+  return text;
+}
+
 std::string TableReader::Full(std::string_view key) const {
   return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
 }
@@ -95,7 +135,8 @@ uint64_t TableReader::ReadUnsigned(std::string_view key, uint64_t highest, uint6
   if (node == nullptr) return unchanged;
   const toml::value<int64_t>* value = node->as_integer();
   if (value == nullptr || value->get() < 0 || static_cast<uint64_t>(value->get()) > highest) {
-    Fail(key, fmt::format("expected an integer from 0 to {}, found {}", highest, Describe(*node)));
+    Fail(key,
+         fmt::format("expected an integer from 0 to {}, found {}", highest, TomlValueText(*node)));
     return unchanged;
   }
   return static_cast<uint64_t>(value->get());
@@ -112,14 +153,15 @@ void TableReader::Read(std::string_view key, uint64_t& field) {
 void TableReader::Read(std::string_view key, bool& field) {
   const toml::node* node = Find(key);
   if (node == nullptr) return;
-  if (!node->is_boolean()) return Fail(key, "expected true or false, found " + Describe(*node));
+  if (!node->is_boolean())
+    return Fail(key, "expected true or false, found " + TomlValueText(*node));
   field = node->as_boolean()->get();
 }
 
 void TableReader::Read(std::string_view key, double& field) {
   const toml::node* node = Find(key);
   if (node == nullptr) return;
-  if (!node->is_number()) return Fail(key, "expected a number, found " + Describe(*node));
+  if (!node->is_number()) return Fail(key, "expected a number, found " + TomlValueText(*node));
   field = *node->value<double>();
 }
 
@@ -132,7 +174,7 @@ void TableReader::Read(std::string_view key, float& field) {
 void TableReader::Read(std::string_view key, std::string& field) {
   const toml::node* node = Find(key);
   if (node == nullptr) return;
-  if (!node->is_string()) return Fail(key, "expected a string, found " + Describe(*node));
+  if (!node->is_string()) return Fail(key, "expected a string, found " + TomlValueText(*node));
   field = node->as_string()->get();
 }
 
@@ -148,7 +190,7 @@ void TableReader::Read(std::string_view key, std::vector<uint32_t>& field) {
     if (value) read.push_back(*value);
   }
   if (array == nullptr || read.size() != array->size()) {
-    return Fail(key, "expected a list of integers, found " + Describe(*node));
+    return Fail(key, "expected a list of integers, found " + TomlValueText(*node));
   }
   field = std::move(read);
 }
@@ -163,7 +205,7 @@ void TableReader::Read(std::string_view key, std::vector<std::string>& field) {
     if (value) read.push_back(*value);
   }
   if (array == nullptr || read.size() != array->size()) {
-    return Fail(key, "expected a list of strings, found " + Describe(*node));
+    return Fail(key, "expected a list of strings, found " + TomlValueText(*node));
   }
   field = std::move(read);
 }
@@ -206,7 +248,8 @@ Status TableReader::Finish() const {
   for (const auto& [key, node] : *table_) {
     if (known_.contains(key.str())) continue;
     std::string where;
-    if (node.source().begin.line > 0) where = fmt::format(" (line {})", node.source().begin.line);
+    const toml::source_region& region = node.source();
+    if (region.path) where = fmt::format(" (line {})", region.begin.line);
     return {Code::kUsage, fmt::format("recipe '{}': unknown key '{}'{}; known here: {}", source_,
                                       Full(key.str()), where, fmt::join(known_, ", "))};
   }

@@ -19,6 +19,12 @@ Result<toml::table> ParseToml(const std::string& text, const std::string& source
 // Sets `key=value` in a document. A component of the key that meets an array of tables names one by its `name`.
 Status ApplyOverride(toml::table& document, const std::string& assignment);
 
+// The document as text, the same for any order and spelling it came in: keys sorted, plain values before tables, numbers in
+// their shortest form.
+std::string CanonicalToml(const toml::table& document);
+// One value on one line.
+std::string TomlValueText(const toml::node& value);
+
 // One table of the document. Read() keeps the field as it is where the key is absent; the first error is kept.
 class TableReader {
  public:
