@@ -1,0 +1,39 @@
+// golf-inspect: what is in a checkpoint or an artifact, byte by byte.
+#include "tools/cli.h"
+#include "tools/inspect_file.h"
+
+namespace golf {
+namespace {
+
+void AddFileFlags(CLI::App& app, InspectFlags& f) {
+  app.add_option("file", f.path, "A checkpoint or an artifact")->type_name("FILE");
+  app.add_flag("--verify", f.verify,
+               "Check that network and weights belong together too; checksums always are checked");
+  app.add_option("--export", f.export_path, "Write the weights (dequantised) as fp32")
+      ->type_name("SAFETENSORS");
+  app.add_option("--weights", f.weights,
+                 "Checkpoint: what to export, ema (default where there is one) or raw")
+      ->check(CLI::IsMember({"ema", "raw"}).description(""))
+      ->type_name("NAME");
+  app.add_option("--max-bytes", f.max_bytes, "Artifact: compare with a budget; more is exit code 5")
+      ->check(CLI::PositiveNumber.description(""))
+      ->type_name("N");
+  app.add_option("--code", f.code, "Artifact: files that count as code")->type_name("FILE...");
+  AddOutputFlags(app, f.output);
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app{"Shows what is in a checkpoint or an artifact, byte by byte."};
+  app.footer(
+      "Example:\n"
+      "  golf-inspect model.ptz --max-bytes 16000000 --code train_gpt.py\n"
+      "  golf-inspect model.ptz --verify --export dequantised.safetensors");
+  InspectFlags flags;
+  AddFileFlags(app, flags);
+  return RunProgram(app, argc, argv, [&] { return InspectFile(flags); });
+}
+
+}  // namespace
+}  // namespace golf
+
+int main(int argc, char** argv) { return golf::Main(argc, argv); }

@@ -1,0 +1,176 @@
+#include "tools/inspect_file.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "artifact/artifact.h"
+#include "artifact/checkpoint.h"
+#include "artifact/safetensors.h"
+#include "runtime/program.h"
+#include "runtime/weights.h"
+#include "schemas/program_generated.h"
+#include "tools/pack_input.h"
+#include "tools/size_tables.h"
+
+namespace golf {
+namespace {
+
+using nlohmann::ordered_json;
+
+// Facts of the network; kBadData, naming the file, if the program is broken or the tensors are not its weights.
+Result<ordered_json> NetworkFacts(const InspectFlags& f, std::span<const uint8_t> program_bytes,
+                                  std::span<const TensorView> weights) {
+  const auto bad = [&](const Status& s) { return Status{s.code(), f.path + ": " + s.message()}; };
+  auto program = ParseProgram(program_bytes);
+  if (!program.ok()) return bad(program.status());
+  if (f.verify) {
+    TensorSet set(**program);
+    if (Status s = set.Load(weights); !s.ok()) return bad(s);
+  }
+  uint64_t parameters = 0;
+  for (const TensorView& t : weights) parameters += t.data.size();
+  const schema::ProgramT& p = **program;
+  return ordered_json{{"name", p.name},
+                      {"vocab_size", p.vocab_size},
+                      {"window", p.window},
+                      {"operations", p.steps.size()},
+                      {"tensors", weights.size()},
+                      {"weights", parameters}};
+}
+
+void PrintNetwork(const ordered_json& n) {
+  fmt::print(
+      "network       {}: {} weights in {} tensors, {} operations, vocabulary {}, window {}\n",
+      n["name"].get<std::string>(), Grouped(n["weights"]), n["tensors"].get<size_t>(),
+      n["operations"].get<size_t>(), n["vocab_size"].get<uint32_t>(), n["window"].get<uint32_t>());
+}
+
+void PrintTokenizer(const TokenizerInfo& tokenizer) {
+  if (tokenizer.byte_table.size() == 0) return;
+  fmt::print("tokenizer     {} pieces, sha256 {}\n", tokenizer.byte_table.size(), tokenizer.sha256);
+}
+
+void PrintVerdict(const InspectFlags& f) {
+  if (f.verify)
+    fmt::print("\nverified: structure, every checksum, and that the weights are the network's\n");
+}
+
+Status Export(const InspectFlags& f, std::span<const TensorView> weights) {
+  if (f.export_path.empty()) return {};
+  return WriteSafetensors(f.export_path, weights);
+}
+
+Status InspectArtifact(const InspectFlags& f) {
+  GOLF_ASSIGN(const Artifact artifact, Artifact::Read(f.path));
+  const std::vector<TensorView> weights = artifact.tensors();
+  GOLF_ASSIGN(const ordered_json network, NetworkFacts(f, artifact.program_bytes(), weights));
+  GOLF_ASSIGN(std::vector<CodeFile> code, MeasureCode(f.code));
+  GOLF_TRY(Export(f, weights));
+  const Budget budget{artifact.file_bytes(), std::move(code), f.max_bytes};
+  const SizeReport report = MakeSizeReport(artifact);
+  const Provenance& made = artifact.provenance();
+  if (f.output.json) {
+    ordered_json json{
+        {"file", f.path}, {"kind", "artifact"}, {"content_hash", artifact.content_hash()}};
+    json["network"] = network;
+    json["tokenizer_sha256"] = artifact.tokenizer_sha256();
+    json["provenance"] = {{"producer", made.producer},
+                          {"packing", made.packing},
+                          {"weights", made.weights},
+                          {"step", made.step}};
+    json.update(ToJson(report));
+    AddBudget(budget, json);
+    std::cout << json.dump(2) << "\n";
+  } else {
+    fmt::print("artifact      {}: {} bytes, content hash {}\n", f.path,
+               Grouped(artifact.file_bytes()), artifact.content_hash());
+    PrintNetwork(network);
+    PrintTokenizer(artifact.tokenizer());
+    fmt::print("made by       {}: packing {} of {} weights, step {}\n\n", made.producer,
+               made.packing, made.weights, made.step);
+    PrintTree(LeavesOf(report));
+    fmt::print("\n");
+    PrintGroups(report);
+    PrintBudget(budget);
+    PrintVerdict(f);
+  }
+  return f.max_bytes == 0 ? Status() : budget.Check();
+}
+
+void PrintCheckpoint(const Checkpoint& checkpoint, const ordered_json& network) {
+  const CheckpointContents& contents = checkpoint.contents();
+  fmt::print("checkpoint    {}: {} bytes\n", checkpoint.path(), Grouped(checkpoint.file_bytes()));
+  PrintNetwork(network);
+  PrintTokenizer(contents.tokenizer);
+  for (const auto& [name, value] : contents.integers) fmt::print("{:<13} {}\n", name, value);
+  for (const auto& [name, value] : contents.reals) fmt::print("{:<13} {}\n", name, value);
+  for (const TensorGroup& group : contents.groups) {
+    std::vector<TreeLeaf> leaves;
+    uint64_t bytes = 0;
+    for (const TensorView& t : group.tensors) {
+      leaves.push_back(
+          {std::string(t.name), ShapeText(t.shape) + ", fp32", t.data.size(), t.data.size_bytes()});
+      bytes += t.data.size_bytes();
+    }
+    fmt::print("\ngroup {}: {} tensors, {} bytes\n", group.name, leaves.size(), Grouped(bytes));
+    PrintTree(leaves);
+  }
+}
+
+ordered_json CheckpointJson(const Checkpoint& checkpoint, const ordered_json& network) {
+  const CheckpointContents& contents = checkpoint.contents();
+  ordered_json json{
+      {"file", checkpoint.path()}, {"kind", "checkpoint"}, {"file_bytes", checkpoint.file_bytes()}};
+  json["description_bytes"] = checkpoint.description_bytes();
+  json["network"] = network;
+  json["tokenizer_sha256"] = contents.tokenizer.sha256;
+  json["integers"] = contents.integers;
+  json["reals"] = contents.reals;
+  json["groups"] = ordered_json::array();
+  for (const TensorGroup& group : contents.groups) {
+    ordered_json tensors = ordered_json::array();
+    uint64_t bytes = 0;
+    for (const TensorView& t : group.tensors) {
+      tensors.push_back({{"name", t.name},
+                         {"shape", t.shape},
+                         {"weights", t.data.size()},
+                         {"bytes", t.data.size_bytes()}});
+      bytes += t.data.size_bytes();
+    }
+    json["groups"].push_back(
+        {{"name", group.name}, {"bytes", bytes}, {"tensors", std::move(tensors)}});
+  }
+  return json;
+}
+
+Status InspectCheckpoint(const InspectFlags& f) {
+  if (f.max_bytes > 0 || !f.code.empty()) {
+    return {Code::kUsage,
+            "--max-bytes and --code are for artifacts; golf-pack --dry-run says what a checkpoint "
+            "packs to"};
+  }
+  GOLF_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(f.path));
+  GOLF_ASSIGN(const std::string group, CheckpointGroup(checkpoint, f.weights));
+  const std::span<const TensorView> weights = checkpoint.contents().group(group);
+  GOLF_ASSIGN(const ordered_json network, NetworkFacts(f, checkpoint.contents().program, weights));
+  GOLF_TRY(Export(f, weights));
+  if (f.output.json) {
+    std::cout << CheckpointJson(checkpoint, network).dump(2) << "\n";
+  } else {
+    PrintCheckpoint(checkpoint, network);
+    PrintVerdict(f);
+  }
+  return {};
+}
+
+}  // namespace
+
+Status InspectFile(const InspectFlags& flags) {
+  if (flags.path.empty())
+    return {Code::kUsage, "what is to be inspected? give a checkpoint or an artifact"};
+  GOLF_ASSIGN(const bool is_checkpoint, IsCheckpoint(flags.path));
+  return is_checkpoint ? InspectCheckpoint(flags) : InspectArtifact(flags);
+}
+
+}  // namespace golf

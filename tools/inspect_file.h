@@ -1,0 +1,23 @@
+// golf-inspect FILE: prints what a checkpoint or an artifact holds.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/base/status.h"
+#include "tools/cli.h"
+
+namespace golf {
+
+struct InspectFlags {
+  std::string path, export_path, weights;
+  bool verify = false;
+  uint64_t max_bytes = 0;
+  std::vector<std::string> code;
+  OutputFlags output;
+};
+
+// Reading a file checks all of its checksums, so an error means that it is not sound. kOverBudget after printing.
+Status InspectFile(const InspectFlags& flags);
+
+}  // namespace golf

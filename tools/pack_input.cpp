@@ -1,0 +1,110 @@
+#include "tools/pack_input.h"
+
+#include <algorithm>
+
+#include "artifact/checkpoint.h"
+#include "artifact/checkpoint_layout.h"
+#include "artifact/safetensors.h"
+#include "runtime/program.h"
+#include "schemas/program_generated.h"
+#include "trainer/recipe.h"
+
+namespace golf {
+namespace {
+
+Status AddPath(const std::string& path, const Status& status) {
+  if (status.ok() || status.message().starts_with(path)) return status;
+  return {status.code(), path + ": " + status.message()};
+}
+
+// Orders the tensors as the program does; each weight of it exactly once and nothing else.
+Status LoadWeights(const std::string& path, const schema::ProgramT& program,
+                   std::span<const TensorView> tensors, PackInput& input) {
+  input.weights = TensorSet(program);
+  return AddPath(path, input.weights.Load(tensors));
+}
+
+Status LoadTokenizer(const PackInputFlags& flags, const schema::ProgramT& program,
+                     PackInput& input) {
+  const bool carried = input.tokenizer.byte_table.size() > 0;
+  if (flags.tokenizer.empty() && !carried) {
+    return {Code::kUsage,
+            flags.path + " names no tokenizer; give its SentencePiece model with --tokenizer"};
+  }
+  if (!flags.tokenizer.empty()) {
+    GOLF_ASSIGN(TokenizerInfo given, ReadTokenizerInfo(flags.tokenizer));
+    if (carried && !(given == input.tokenizer)) {
+      return {Code::kUsage, flags.tokenizer + " is not the tokenizer that " + flags.path +
+                                " was trained with (" + input.tokenizer.sha256 + ")"};
+    }
+    input.tokenizer = std::move(given);
+  }
+  if (input.tokenizer.byte_table.size() != program.vocab_size) {
+    return {Code::kUsage, "the tokenizer has " + std::to_string(input.tokenizer.byte_table.size()) +
+                              " pieces, the network " + std::to_string(program.vocab_size) +
+                              "; they have to agree"};
+  }
+  return {};
+}
+
+Result<PackInput> FromCheckpoint(const PackInputFlags& flags) {
+  if (!flags.recipe.empty() || !flags.overrides.empty()) {
+    return Status{Code::kUsage, "--recipe and --set are for safetensors; " + flags.path +
+                                    " carries its own network"};
+  }
+  GOLF_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(flags.path));
+  const CheckpointContents& contents = checkpoint.contents();
+  PackInput input;
+  input.program.assign(contents.program.begin(), contents.program.end());
+  input.tokenizer = contents.tokenizer;
+  GOLF_ASSIGN(const std::string group, CheckpointGroup(checkpoint, flags.weights));
+  input.weights_name = group == "ema" ? "ema" : "raw";
+  if (const auto step = contents.integers.find("step"); step != contents.integers.end())
+    input.step = step->second;
+  auto program = ParseProgram(input.program);
+  if (!program.ok()) return AddPath(flags.path, program.status());
+  GOLF_TRY(LoadWeights(flags.path, **program, contents.group(group), input));
+  GOLF_TRY(LoadTokenizer(flags, **program, input));
+  return input;
+}
+
+Result<PackInput> FromSafetensors(const PackInputFlags& flags) {
+  if (!flags.weights.empty())
+    return Status{Code::kUsage, "--weights is for checkpoints; safetensors hold one set"};
+  if (flags.recipe.empty()) {
+    return Status{Code::kUsage,
+                  flags.path + " is no checkpoint; for safetensors name the network with --recipe"};
+  }
+  GOLF_ASSIGN(const Recipe recipe, LoadRecipe(flags.recipe, flags.overrides));
+  const auto program = BuildNetwork(recipe.network);
+  GOLF_ASSIGN(const TensorFile file, ReadSafetensors(flags.path));
+  PackInput input;
+  input.program = SerialiseProgram(*program);
+  input.weights_name = "safetensors";
+  GOLF_TRY(LoadWeights(flags.path, *program, file.views(), input));
+  GOLF_TRY(LoadTokenizer(flags, *program, input));
+  return input;
+}
+
+}  // namespace
+
+Result<bool> IsCheckpoint(const std::string& path) {
+  GOLF_ASSIGN(const MappedFile file, MappedFile::Open(path));
+  const auto begin = file.bytes().first(std::min(file.bytes().size(), kCheckpointMagic.size()));
+  return std::equal(begin.begin(), begin.end(), kCheckpointMagic.begin(), kCheckpointMagic.end());
+}
+
+Result<std::string> CheckpointGroup(const Checkpoint& checkpoint, const std::string& weights) {
+  const bool has_ema = !checkpoint.contents().group("ema").empty();
+  if (weights == "ema" && !has_ema) {
+    return Status{Code::kUsage, checkpoint.path() + " has no EMA weights; use --weights raw"};
+  }
+  return std::string(has_ema && weights != "raw" ? "ema" : "weights");
+}
+
+Result<PackInput> LoadPackInput(const PackInputFlags& flags) {
+  GOLF_ASSIGN(const bool is_checkpoint, IsCheckpoint(flags.path));
+  return is_checkpoint ? FromCheckpoint(flags) : FromSafetensors(flags);
+}
+
+}  // namespace golf
