@@ -11,6 +11,16 @@ struct Kind {
 // clang-format off
 constexpr Kind kKinds[] = {
     {"inputs", InputsGolden},
+    {"adamw", AdamwGolden},
+    {"bigram", BigramGolden},
+    {"mlp", MlpGolden},
+    {"muon", MuonGolden},
+    {"newton_schulz", NewtonSchulzGolden},
+    {"qat", QatGolden},
+    {"rope", RopeGolden},
+    {"smear", SmearGolden},
+    {"value_embedding", ValueEmbeddingGolden},
+    {"xsa", XsaGolden},
     {"attention", AttentionGolden},
     {"model", ModelGolden},
     {"optim", OptimGolden},
