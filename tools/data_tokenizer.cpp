@@ -14,7 +14,7 @@ constexpr size_t kMostPieces = 65536;  // ids are uint16
 constexpr size_t kMostModelBytes = 1ull << 28;
 
 // Feeds the trainer; remembers why the source stopped, since SentencePiece has its own status type.
-class Texts : public sentencepiece::SentenceIterator {
+class Texts final : public sentencepiece::SentenceIterator {
  public:
   explicit Texts(const std::function<Result<bool>(std::string&)>& next) : next_(next) { Next(); }
   bool done() const override { return done_; }
