@@ -11,6 +11,7 @@ full_set=${GOLF_GOLDEN:-}
 if [[ -z $full_set && -d ../shared/golden ]]; then full_set=$(realpath ../shared/golden); fi
 unset GOLF_GOLDEN
 
+export OMP_WAIT_POLICY=passive  # several tests run at a time: threads that wait must not hold a core
 failed=0
 run() {
   ctest --preset release --no-tests=error -j "$(nproc)" "$@" || failed=1

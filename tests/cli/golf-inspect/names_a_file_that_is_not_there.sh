@@ -1,0 +1,1 @@
+golf-inspect nothing.ptz

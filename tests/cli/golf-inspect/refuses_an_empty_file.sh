@@ -1,0 +1,2 @@
+touch a.ptz
+golf-inspect a.ptz

@@ -1,0 +1,1 @@
+golf-pack nothing.ckpt -o a.ptz

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Text to score with the programs as users run them, on a network that trains in seconds: whole_path.sh BIN_FOLDER
+# What holds is said line by line; the first thing that does not ends the test.
+set -euo pipefail
+PATH=$(realpath "$1"):$PATH
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+must() {  # must "what holds" COMMAND...: the command succeeds
+  local what=$1
+  shift
+  if "$@" >output.log 2>&1; then
+    echo "ok: $what"
+  else
+    cat output.log
+    echo "FAILED: $what"
+    exit 1
+  fi
+}
+exits_with() {  # exits_with CODE COMMAND...
+  local want=$1 code=0
+  shift
+  "$@" >/dev/null 2>&1 || code=$?
+  [[ $code == "$want" ]]
+}
+less() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a < b) }'; }
+field() { grep -o "\"$1\": *[^,}]*" "$2" | head -n 1 | sed 's/^[^:]*: *//'; }
+
+# Sentences in which a word follows from the ones before it, so that there is something to learn.
+awk 'BEGIN {
+  split("lakes rivers hills roads towns woods", places); split("deep wide long old quiet green", words)
+  for (i = 0; i < 600; ++i) {
+    a = i % 6 + 1; b = int(i / 6) % 6 + 1
+    printf "report %d says that the %s of the north are %s and that the %s of the south are %s too\n", i, places[a], words[a], places[b], words[b]
+  }
+}' >text.txt
+golf-data prepare --quiet --vocab-size 300 --val-every 5 --output data text.txt >/dev/null
+must "shards pass their check" golf-data check data --documents text.txt --exact-text
+
+recipe=(--recipe nano)
+for value in network.{vocab_size=300,window=64,num_layers=4,model_dim=48,mlp_hidden=96,bigram_buckets=64,bigram_embed_dim=16,ve_dim=16} \
+  'network.ve_layers=[3]' batch.tokens=512 schedule.iterations=30 schedule.warmdown_iters=15 train.ema_decay=0.8 validation.every=15; do
+  recipe+=(--set "$value")
+done
+data=(--data 'data/golf_train_*.bin' --val 'data/golf_val_*.bin' --tokenizer data/tokenizer.model --quiet)
+train() { golf-train "${recipe[@]}" "${data[@]}" "$@" >/dev/null; }
+
+train --out run --export ema.safetensors
+checkpoint=run/step-00000030.ckpt
+mapfile -t losses < <(grep '"weights":"raw"' run/log.jsonl | grep -o '"bits_per_byte":[0-9.]*' | cut -d: -f2)
+must "training lowers the bits per byte of text it has not seen" less "${losses[-1]}" "$(awk -v x="${losses[0]}" 'BEGIN { print x / 2 }')"
+
+train --out stopped --steps 11
+must "a checkpoint is left at step 11" test -f stopped/step-00000011.ckpt
+train --out stopped --resume
+pack() { golf-pack "$@" --quiet >/dev/null 2>&1; }
+pack $checkpoint --preset pr668 -o model.ptz
+pack stopped/step-00000030.ckpt --preset pr668 -o resumed.ptz
+must "stopping and resuming changes no bit" cmp model.ptz resumed.ptz
+pack $checkpoint --preset pr668 -o again.ptz
+must "packing twice gives the same file" cmp model.ptz again.ptz
+
+bytes=$(stat -c %s model.ptz)
+head -c 100 /dev/zero >code.py
+must "an artifact that fills the budget to the byte is written" \
+  pack $checkpoint --preset pr668 -o fits.ptz --code code.py --max-bytes $((bytes + 100))
+must "one byte more is exit code 5" \
+  exits_with 5 golf-pack $checkpoint --preset pr668 -o over.ptz --code code.py --max-bytes $((bytes + 99))
+must "and leaves nothing behind" test ! -e over.ptz
+must "the gate for existing artifacts agrees" golf-pack --check model.ptz --max-bytes "$bytes" --quiet
+must "on both sides" exits_with 5 golf-pack --check model.ptz --max-bytes $((bytes - 1))
+
+score() { golf-run "$1" 'data/golf_val_*.bin' --stride 32 --json "${@:3}" >"$2"; }
+nll() { field nll_sum_nats "$1"; }
+score model.ptz plain.json
+score model.ptz threads.json --threads 1
+score model.ptz batch.json --batch 7
+must "one thread and all threads score alike, bit for bit" test "$(nll plain.json)" = "$(nll threads.json)"
+must "so do batches of 32 and of 7" test "$(nll plain.json)" = "$(nll batch.json)"
+must "every target is scored once" test "$(field scored plain.json)" = "$(field target_tokens plain.json)"
+must "the bytes are those that golf-data counted" \
+  test "$(field bytes_scored plain.json)" = "$(grep -o '"counted_bytes": *[0-9]*' data/dataset.json | tail -n 1 | tr -dc 0-9)"
+
+ttt=(--ttt-chunk 512 --ttt-batch 2 --ttt-epochs 2)
+score model.ptz ttt.json "${ttt[@]}" --audit ttt.audit
+score model.ptz ttt_again.json "${ttt[@]}" --audit ttt_again.audit
+must "learning from what was scored lowers bits per byte" less "$(field val_bpb ttt.json)" "$(field val_bpb plain.json)"
+must "test-time training twice gives the same audit log" cmp ttt.audit ttt_again.audit
+must "the receipt holds the hash of the log's last line" \
+  test "$(field audit_head_sha256 ttt.json)" = "\"$(tail -n 1 ttt.audit | tr -d '\n' | sha256sum | cut -d' ' -f1)\""
+
+pack $checkpoint --preset float -o float.ptz
+pack ema.safetensors "${recipe[@]}" --tokenizer data/tokenizer.model --preset float -o imported.ptz
+score float.ptz float.json
+score imported.ptz imported.json
+must "weights that left as safetensors come back with the same score" test "$(nll float.json)" = "$(nll imported.json)"
+golf-inspect model.ptz --export once.safetensors --quiet >/dev/null
+golf-inspect resumed.ptz --export twice.safetensors --quiet >/dev/null
+must "dequantised weights are the same each time" cmp once.safetensors twice.safetensors
+
+must "a sound artifact verifies" golf-inspect model.ptz --verify --quiet
+cp model.ptz broken.ptz
+printf '\377' | dd of=broken.ptz bs=1 seek=$((bytes / 2)) conv=notrunc status=none
+must "a changed byte is exit code 4 for golf-inspect" exits_with 4 golf-inspect broken.ptz --verify
+must "and for golf-run" exits_with 4 golf-run broken.ptz 'data/golf_val_*.bin'
+must "a checkpoint is no artifact" exits_with 4 golf-run $checkpoint 'data/golf_val_*.bin'
