@@ -1,5 +1,6 @@
-// golf-inspect: what is in a checkpoint or an artifact, byte by byte.
+// golf-inspect: what is in a checkpoint or an artifact, byte by byte; and whether an audit log holds.
 #include "tools/cli.h"
+#include "tools/inspect_audit.h"
 #include "tools/inspect_file.h"
 
 namespace golf {
@@ -23,14 +24,21 @@ void AddFileFlags(CLI::App& app, InspectFlags& f) {
 }
 
 int Main(int argc, char** argv) {
-  CLI::App app{"Shows what is in a checkpoint or an artifact, byte by byte."};
+  CLI::App app{
+      "Shows what is in a checkpoint or an artifact, byte by byte, or checks an audit log."};
   app.footer(
       "Example:\n"
       "  golf-inspect model.ptz --max-bytes 16000000 --code train_gpt.py\n"
-      "  golf-inspect model.ptz --verify --export dequantised.safetensors");
+      "  golf-inspect model.ptz --verify --export dequantised.safetensors\n"
+      "  golf-inspect verify run.audit --artifact model.ptz --shards 'val_*.bin' --receipt "
+      "run.json");
   InspectFlags flags;
   AddFileFlags(app, flags);
-  return RunProgram(app, argc, argv, [&] { return InspectFile(flags); });
+  InspectAuditFlags audit_flags;
+  const CLI::App* audit = AddInspectAudit(app, audit_flags);
+  return RunProgram(app, argc, argv, [&] {
+    return audit->parsed() ? InspectAudit(audit_flags) : InspectFile(flags);
+  });
 }
 
 }  // namespace

@@ -111,6 +111,27 @@ TEST_F(GolfRun, AuditLogAndReceiptVerify) {
               HasSubstr("another artifact"));
 }
 
+TEST_F(GolfRun, InspectVerifiesLogsAndNamesTheWrongRecord) {
+  const std::string log = Path("verified.jsonl"), files = " --artifact " + Path("net.ptz") +
+                                                          " --shards " + Path("val_0.bin") + " " +
+                                                          Path("val_1.bin");
+  const json receipt = RunJson("--stride 16 --protocol reference --audit " + log + kTtt);
+  const auto inspect = [&](const std::string& flags) {
+    return test::RunProgram("golf-inspect", "verify " + log + files + flags, folder_);
+  };
+  const ProgramOutput honest = inspect(" --json");
+  ASSERT_EQ(honest.exit_code, 0) << honest.err;
+  const json report = json::parse(honest.out);
+  EXPECT_EQ(report["audit_head_sha256"], receipt["audit_head_sha256"]);
+  EXPECT_EQ(report["repeated"], 48);
+  EXPECT_EQ(report["bytes_recounted"], true);
+  EXPECT_THAT(inspect("").out, HasSubstr("48 scores of the last targets count again"));
+  std::filesystem::resize_file(log, std::filesystem::file_size(log) - 1);
+  const ProgramOutput cut = inspect("");
+  EXPECT_EQ(cut.exit_code, static_cast<int>(Code::kBadData));
+  EXPECT_THAT(cut.err, HasSubstr("the line is cut off"));
+}
+
 TEST_F(GolfRun, SaysWhatIsWrong) {
   const std::string net = Path("net.ptz"), shard = Path("val_0.bin");
   const auto expect = [](const ProgramOutput& output, Code code, const char* message) {

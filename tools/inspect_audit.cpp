@@ -1,0 +1,94 @@
+#include "tools/inspect_audit.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "artifact/artifact.h"
+#include "artifact/token_shard.h"
+#include "runtime/verify_audit.h"
+
+namespace golf {
+namespace {
+
+Result<AuditEvidence> EvidenceOf(const InspectAuditFlags& flags) {
+  AuditEvidence evidence;
+  evidence.artifact_path = flags.artifact;
+  evidence.receipt_path = flags.receipt;
+  for (const std::string& argument : flags.shards) {
+    GOLF_ASSIGN(const std::vector<std::string> files, ListShards(argument));
+    evidence.shard_paths.insert(evidence.shard_paths.end(), files.begin(), files.end());
+  }
+  if (!flags.artifact.empty()) {
+    GOLF_ASSIGN(const Artifact artifact, Artifact::Read(flags.artifact));
+    evidence.byte_table = artifact.byte_table();
+  }
+  return evidence;
+}
+
+void PrintJson(const AuditReport& report) {
+  const nlohmann::ordered_json json = {{"artifact_sha256", report.artifact_sha256},
+                                       {"audit_head_sha256", report.head_sha256},
+                                       {"protocol", report.protocol},
+                                       {"target_tokens", report.targets},
+                                       {"scored", report.count},
+                                       {"repeated", report.repeated},
+                                       {"bytes_scored", report.bytes},
+                                       {"bytes_recounted", report.bytes_recounted},
+                                       {"score_records", report.score_records},
+                                       {"train_records", report.train_records},
+                                       {"updates", report.updates},
+                                       {"val_loss", report.loss_nats},
+                                       {"val_bpb", report.bits_per_byte}};
+  fmt::print("{}\n", json.dump(2));
+}
+
+void PrintText(const AuditReport& report) {
+  fmt::print("valid     every target is scored, and before it is trained on\n");
+  if (report.repeated > 0) {
+    fmt::print(
+        "but       {} scores of the last targets count again (protocol reference): not one pass\n",
+        Grouped(report.repeated));
+  }
+  fmt::print("records   {} of scores, {} of training with {} updates\n",
+             Grouped(report.score_records), Grouped(report.train_records), Grouped(report.updates));
+  fmt::print("scored    {} targets, {} bytes{}\n", Grouped(report.targets), Grouped(report.bytes),
+             report.bytes_recounted ? ", as counted again from the text" : "");
+  fmt::print("loss      {:.6f} nats per token\n", report.loss_nats);
+  fmt::print("bpb       {:.6f} bits per byte\n", report.bits_per_byte);
+  fmt::print("artifact  {}\n", report.artifact_sha256);
+  fmt::print("head      {}\n", report.head_sha256);
+}
+
+}  // namespace
+
+CLI::App* AddInspectAudit(CLI::App& app, InspectAuditFlags& flags) {
+  CLI::App* verify = app.add_subcommand("verify", "Check an audit log of golf-run");
+  verify->add_option("log", flags.log, "The audit log")->required()->type_name("LOG");
+  verify
+      ->add_option("--artifact", flags.artifact,
+                   "The artifact that was scored: has to be the one of the log")
+      ->type_name("FILE");
+  verify
+      ->add_option("--shards", flags.shards,
+                   "The token shards, in order: have to be those of the log; with --artifact bytes "
+                   "are counted again")
+      ->type_name("SHARDS...");
+  verify->add_option("--receipt", flags.receipt, "The receipt: has to tell of this log")
+      ->type_name("FILE");
+  AddOutputFlags(*verify, flags.output);
+  return verify;
+}
+
+Status InspectAudit(const InspectAuditFlags& flags) {
+  GOLF_ASSIGN(const AuditEvidence evidence, EvidenceOf(flags));
+  GOLF_ASSIGN(const AuditReport report, VerifyAudit(flags.log, evidence));
+  if (flags.output.json) {
+    PrintJson(report);
+  } else {
+    PrintText(report);
+  }
+  return {};
+}
+
+}  // namespace golf
