@@ -1,0 +1,238 @@
+// golf-pack and golf-inspect as programs: a checkpoint in, an artifact within its budget out.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "artifact/artifact.h"
+#include "artifact/checkpoint.h"
+#include "artifact/safetensors.h"
+#include "runtime/program.h"
+#include "runtime/weights.h"
+#include "schemas/program_generated.h"
+#include "tests/support/temp_folder.h"
+#include "trainer/network.h"
+#include "trainer/recipe.h"
+
+namespace golf::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+
+struct Outcome {
+  int code;
+  std::string text;  // stdout, or all of it if the command says 2>&1
+};
+
+Outcome Shell(const std::string& command) {
+  Outcome outcome{0, ""};
+  FILE* pipe = popen((std::string("PATH=" GOLF_BIN_DIR ":$PATH; ") + command).c_str(), "r");
+  std::array<char, 4096> buffer;
+  for (size_t n; (n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
+    outcome.text.append(buffer.data(), n);
+  outcome.code = WEXITSTATUS(pclose(pipe));
+  return outcome;
+}
+
+class GolfPack : public testing::Test {
+ protected:
+  static constexpr uint32_t kPieces = 260;
+
+  GolfPack() {
+    const auto recipe = LoadRecipe("nano", Overrides());
+    EXPECT_TRUE(recipe.ok()) << recipe.status().message();
+    const auto program = BuildNetwork(recipe->network);
+    weights_ = TensorSet(*program);
+    average_ = weights_.SameLayout();
+    std::mt19937 random(3);
+    std::normal_distribution<float> normal(0.0F, 0.3F);
+    for (float& w : weights_.all()) w = normal(random);
+    for (float& w : average_.all()) w = normal(random);
+    program_ = SerialiseProgram(*program);
+
+    std::string model;
+    for (uint32_t i = 0; i < kPieces; ++i) {
+      std::string text = std::to_string(i);
+      text.insert(0, "piece");
+      model += '\x0a';
+      model += static_cast<char>(text.size() + 2);
+      model += '\x0a';
+      model += static_cast<char>(text.size());
+      model += text;
+    }
+    tokenizer_ = folder_.Write("t.model", model);
+    checkpoint_ = folder_ / "a.ckpt";
+    CheckpointContents contents;
+    contents.program = program_;
+    contents.tokenizer = *ReadTokenizerInfo(tokenizer_);
+    contents.groups = {{"weights", Views(weights_)}, {"ema", Views(average_)}};
+    contents.integers["step"] = 42;
+    EXPECT_TRUE(WriteCheckpoint(checkpoint_, contents).ok());
+    safetensors_ = folder_ / "a.safetensors";
+    EXPECT_TRUE(WriteSafetensors(safetensors_, Views(average_)).ok());
+    output_ = folder_ / "a.ptz";
+  }
+
+  static std::vector<std::string> Overrides() {
+    return {"network.vocab_size=" + std::to_string(kPieces), "network.num_layers=2",
+            "network.ve_layers=[1]", "network.xsa_last_n=1"};
+  }
+
+  static std::vector<TensorView> Views(const TensorSet& set) {
+    std::vector<TensorView> views;
+    for (size_t i = 0; i < set.count(); ++i) views.push_back(set.view(i));
+    return views;
+  }
+
+  std::string RecipeFlags() const {
+    std::string flags = " --recipe nano --tokenizer " + tokenizer_;
+    for (const std::string& o : Overrides()) flags += " --set '" + o + "'";
+    return flags;
+  }
+
+  uint64_t PackedBytes() const {
+    const Outcome o = Shell("golf-pack " + checkpoint_ + " --dry-run --level 3 --json");
+    EXPECT_EQ(o.code, 0);
+    return json::parse(o.text).at("artifact_bytes").get<uint64_t>();
+  }
+
+  TempFolder folder_;
+  TensorSet weights_, average_;
+  std::vector<uint8_t> program_;
+  std::string tokenizer_, checkpoint_, safetensors_, output_;
+};
+
+TEST_F(GolfPack, FitsAtTheCapAndFailsOneByteBelowLeavingAnExistingFileAlone) {
+  const std::string code = folder_.Write("code.py", std::string(1000, '#'));
+  const uint64_t total = PackedBytes() + 1000;
+  const std::string command =
+      "golf-pack " + checkpoint_ + " --level 3 -o " + output_ + " --code " + code + " --max-bytes ";
+
+  Outcome o = Shell(command + std::to_string(total - 1) + " 2>&1");
+  EXPECT_EQ(o.code, 5);
+  EXPECT_THAT(o.text, HasSubstr("1 over the budget"));
+  EXPECT_THAT(o.text, HasSubstr("blocks.*.mlp.up_proj.weight"));
+  EXPECT_FALSE(fs::exists(output_));
+  EXPECT_FALSE(fs::exists(output_ + ".partial"));
+
+  folder_.Write("a.ptz", "precious");
+  EXPECT_EQ(Shell(command + std::to_string(total - 1) + " 2>&1").code, 5);
+  EXPECT_EQ(ReadAll(output_), "precious");
+
+  o = Shell(command + std::to_string(total));
+  EXPECT_EQ(o.code, 0) << o.text;
+  EXPECT_EQ(fs::file_size(output_), total - 1000);
+}
+
+TEST_F(GolfPack, DryRunIsExactAndWritesNothing) {
+  const Outcome dry = Shell("golf-pack " + checkpoint_ + " --dry-run --json -o " + output_);
+  EXPECT_EQ(dry.code, 0);
+  EXPECT_FALSE(fs::exists(output_));
+  const json sizes = json::parse(dry.text);
+  EXPECT_EQ(Shell("golf-pack " + checkpoint_ + " -o " + output_).code, 0);
+  EXPECT_EQ(fs::file_size(output_), sizes.at("artifact_bytes").get<uint64_t>());
+  uint64_t sum =
+      sizes.at("description_bytes").get<uint64_t>() + sizes.at("envelope_bytes").get<uint64_t>();
+  for (const json& t : sizes.at("tensors")) sum += t.at("bytes").get<uint64_t>();
+  EXPECT_EQ(sum, fs::file_size(output_));
+  EXPECT_EQ(sizes.at("content_hash"), Artifact::Read(output_)->content_hash());
+}
+
+TEST_F(GolfPack, ChecksAnArtifactForCi) {
+  ASSERT_EQ(Shell("golf-pack " + checkpoint_ + " --level 1 -o " + output_).code, 0);
+  const uint64_t bytes = fs::file_size(output_);
+  const std::string command = "golf-pack --check " + output_ + " --max-bytes ";
+  EXPECT_EQ(Shell(command + std::to_string(bytes)).code, 0);
+  EXPECT_EQ(Shell(command + std::to_string(bytes - 1) + " 2>&1").code, 5);
+  const std::string code = folder_.Write("c", "x");
+  EXPECT_EQ(Shell(command + std::to_string(bytes) + " --code " + code + " 2>&1").code, 5);
+  EXPECT_EQ(Shell(command + std::to_string(bytes + 1) + " --code " + code).code, 0);
+  EXPECT_EQ(Shell("golf-pack --max-bytes 1 --check " + checkpoint_ + " 2>&1").code, 4);
+}
+
+TEST_F(GolfPack, SafetensorsGiveTheSameWeightsAsTheCheckpoint) {
+  ASSERT_EQ(Shell("golf-pack " + checkpoint_ + " --preset float --level 1 -o " + output_).code, 0);
+  const std::string other = folder_ / "b.ptz";
+  const Outcome o = Shell("golf-pack " + safetensors_ + RecipeFlags() +
+                          " --preset float --level 1 -o " + other + " 2>&1");
+  ASSERT_EQ(o.code, 0) << o.text;
+  const auto a = Artifact::Read(output_), b = Artifact::Read(other);
+  ASSERT_TRUE(a.ok() && b.ok());
+  EXPECT_EQ(a->encoded(), b->encoded());
+  EXPECT_TRUE(std::ranges::equal(a->program_bytes(), b->program_bytes()));
+  EXPECT_EQ(a->tokenizer(), b->tokenizer());
+  EXPECT_EQ(a->provenance().weights, "ema");
+  EXPECT_EQ(a->provenance().step, 42U);
+  EXPECT_TRUE(std::ranges::equal(a->tensors()[0].data, average_[0]));
+}
+
+TEST_F(GolfPack, RawWeightsOnRequest) {
+  ASSERT_EQ(
+      Shell("golf-pack " + checkpoint_ + " --weights raw --preset float --level 1 -o " + output_)
+          .code,
+      0);
+  const auto artifact = Artifact::Read(output_);
+  EXPECT_EQ(artifact->provenance().weights, "raw");
+  EXPECT_TRUE(std::ranges::equal(artifact->tensors()[0].data, weights_[0]));
+}
+
+TEST_F(GolfPack, SaysWhatIsMissingOrDoesNotBelong) {
+  const auto expect = [&](const std::string& arguments, int code, const std::string& message) {
+    const Outcome o = Shell("golf-pack " + arguments + " 2>&1");
+    EXPECT_EQ(o.code, code) << arguments << "\n" << o.text;
+    EXPECT_THAT(o.text, HasSubstr(message)) << arguments;
+  };
+  expect("", 2, "what is to be packed");
+  expect(checkpoint_, 2, "where to");
+  expect(checkpoint_ + " --recipe nano --dry-run", 2, "--recipe and --set are for safetensors");
+  expect(safetensors_ + " --dry-run", 2, "--recipe");
+  expect(safetensors_ + " --recipe nano --dry-run", 4, "expected shape (3, 192), found (1, 192)");
+  expect(checkpoint_ + " --dry-run --preset pr99", 2, "pr99");
+  expect(checkpoint_ + " --dry-run --level 23", 2, "level");
+  expect(checkpoint_ + " --dry-run --code nowhere.py", 3, "nowhere.py");
+  expect("nowhere.ckpt --dry-run", 3, "nowhere.ckpt");
+  expect("--check " + output_, 2, "--max-bytes");
+  expect(checkpoint_ + " -o /no/such/folder/a.ptz --level 1", 3, "/no/such/folder/a.ptz");
+}
+
+TEST_F(GolfPack, InspectListsAndExportsBothKindsOfFile) {
+  ASSERT_EQ(Shell("golf-pack " + checkpoint_ + " --level 1 -o " + output_).code, 0);
+  const Outcome text = Shell("golf-inspect " + output_ + " --verify");
+  EXPECT_EQ(text.code, 0);
+  EXPECT_THAT(text.text, HasSubstr("up_proj.weight"));
+  EXPECT_THAT(text.text, HasSubstr("verified"));
+
+  const std::string exported = folder_ / "out.safetensors";
+  ASSERT_EQ(Shell("golf-inspect " + output_ + " --export " + exported + " --json").code, 0);
+  const auto artifact = Artifact::Read(output_);
+  const auto file = ReadSafetensors(exported);
+  ASSERT_TRUE(file.ok());
+  const auto want = artifact->tensors(), got = file->views();
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < want.size(); ++i) {
+    EXPECT_EQ(got[i].name, want[i].name);
+    EXPECT_TRUE(std::ranges::equal(got[i].data, want[i].data));
+  }
+
+  ASSERT_EQ(Shell("golf-inspect " + checkpoint_ + " --verify --export " + exported).code, 0);
+  EXPECT_TRUE(std::ranges::equal(ReadSafetensors(exported)->views()[0].data, average_[0]));
+  const json checkpoint = json::parse(Shell("golf-inspect " + checkpoint_ + " --json").text);
+  EXPECT_EQ(checkpoint.at("integers").at("step"), 42);
+  EXPECT_EQ(checkpoint.at("groups")[1].at("name"), "ema");
+
+  EXPECT_EQ(
+      Shell("golf-inspect " + output_ + " --max-bytes " + std::to_string(fs::file_size(output_)))
+          .code,
+      0);
+  EXPECT_EQ(Shell("golf-inspect " + output_ + " --max-bytes 10 2>&1").code, 5);
+  EXPECT_EQ(Shell("golf-inspect " + safetensors_ + " 2>&1").code, 4);
+}
+
+}  // namespace
+}  // namespace golf::test
