@@ -3,6 +3,8 @@
 
 #include <hwy/aligned_allocator.h>
 
+#include <vector>
+
 #include "kernels/base/check.h"
 #include "kernels/cpu/attention_amx.h"
 #include "kernels/cpu/attention_task.h"
@@ -57,17 +59,20 @@ void AddPartialDq(const BackwardCall<T>& call) {
   const AttentionDims& d = call.d;
   const size_t width = d.H * d.D;
   ParallelRows(d.B * d.T, width, [&](size_t begin, size_t end) {
+    std::vector<float> sum(width);
     for (size_t row = begin; row < end; ++row) {
       const size_t t = row % d.T;
       const float* window = call.partial_dq + row / d.T * PartialElements(d);
-      T* dq = call.dq.data + row * width;
-      for (size_t c = 0; c < width; ++c) {
-        float sum = call.dq.into == Into::kAdd ? ToFloat(dq[c]) : 0.0F;
-        for (size_t key = 0; key <= t; key += kChunkKeys) {
-          sum += window[PartialOffset(d, key) + (t - key) * width + c];
-        }
-        dq[c] = FromFloat<T>(sum);
+      std::copy_n(window + t * width, width, sum.begin());
+      for (size_t key = kChunkKeys; key <= t; key += kChunkKeys) {
+        const float* chunk = window + PartialOffset(d, key) + (t - key) * width;
+        for (size_t c = 0; c < width; ++c) sum[c] += chunk[c];
       }
+      T* dq = call.dq.data + row * width;
+      if (call.dq.into == Into::kAdd) {
+        for (size_t c = 0; c < width; ++c) sum[c] += ToFloat(dq[c]);
+      }
+      for (size_t c = 0; c < width; ++c) dq[c] = FromFloat<T>(sum[c]);
     }
   });
 }

@@ -13,6 +13,9 @@ GOLF_AMX_BEGIN
 namespace golf::cpu::amx {
 namespace {
 
+// Scores are made and used up in pieces of 32 keys by 32 rows: what the vector units read, they find in the L1 cache.
+constexpr size_t kPiece = 2 * kTile;
+
 // One task's buffers. Rows are kTileRows query rows of one head; keys are all keys of the task, in tiles.
 struct Buffers {
   bf16 *k, *v;                     // A operands (keys, D)
@@ -23,14 +26,15 @@ struct Buffers {
   bf16 *q, *dy;                    // B operands (rows, D)
   float* dq;                       // (D, rows)
   float* natural;                  // (rows, D)
-  float *scores, *dp;              // (tile keys, rows)
+  float *scores[2], *dp[2];        // (kPiece, kPiece), for alternate pieces
   bf16 *p, *ds;                    // A operands (tile keys, rows)
   bf16* ds_columns;                // B operand (tile keys, rows)
   float *minus_lse, *minus_delta;  // (rows); lse in units of the unscaled scores
 };
 
 constexpr size_t BufferBytes(size_t keys, size_t width) {
-  return 14 * keys * width + 18 * kTileRows * width + 14 * kTileKeys * kTileRows + 8 * kTileRows;
+  return 14 * keys * width + 18 * kTileRows * width + 6 * kTileKeys * kTileRows +
+         16 * kPiece * kPiece + 8 * kTileRows;
 }
 
 Buffers Carve(void* workspace, size_t keys, size_t width) {
@@ -45,7 +49,7 @@ Buffers Carve(void* workspace, size_t keys, size_t width) {
   for (float** p : {&b.dk, &b.dv}) take(p, by_key);
   for (bf16** p : {&b.rows, &b.q_columns, &b.dy_columns, &b.q, &b.dy}) take(p, by_row);
   for (float** p : {&b.dq, &b.natural}) take(p, by_row);
-  for (float** p : {&b.scores, &b.dp}) take(p, tile);
+  for (float** p : {&b.scores[0], &b.scores[1], &b.dp[0], &b.dp[1]}) take(p, kPiece * kPiece);
   for (bf16** p : {&b.p, &b.ds, &b.ds_columns}) take(p, tile);
   for (float** p : {&b.minus_lse, &b.minus_delta}) take(p, kTileRows);
   return b;
@@ -56,51 +60,44 @@ size_t WorkspaceBytes(AttentionDims d) {
   return BufferBytes(keys, PaddedWidth(d.D));
 }
 
-HWY_INLINE __m512i RoundTogether(__m512 low, __m512 high) {
-  const __m512bh both = _mm512_cvtne2ps_pbh(high, low);
-  __m512i bits;
-  std::memcpy(&bits, &both, sizeof(bits));
-  return bits;
-}
+// A piece of a pair of tiles.
+struct Piece {
+  size_t i, r;    // its first key and row, counted from the tiles'
+  size_t parity;  // which buffers hold its scores
+  int ahead;      // key i + j is in the past of row r + l, or its present, if j <= l + ahead
+};
 
 // scores (less lse) and dp (less delta) -> p and ds = p * dp, in bf16. `factor` brings scores to powers of two.
 template <bool kMasked>
-void ScoreGradient(size_t key, size_t keys, size_t row, float factor, const Buffers& b) {
+void ScoreGradient(const Piece& piece, float factor, const Buffers& b) {
   const __m512 scale = _mm512_set1_ps(factor);
   const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  alignas(64) static constexpr uint16_t kLowPairs[32] = {0,  32, 1,  33, 2,  34, 3,  35, 4,  36, 5,
-                                                         37, 6,  38, 7,  39, 8,  40, 9,  41, 10, 42,
-                                                         11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
-  const __m512i low_pairs = _mm512_load_si512(kLowPairs);
-  const __m512i high_pairs = _mm512_add_epi16(low_pairs, _mm512_set1_epi16(16));
-  for (size_t r = 0; r < kTileRows; r += 2 * kTile) {
-    for (size_t i = 0; i < keys; i += 2) {
-      __m512i ds_rows[2];
+  const __m512i ahead = _mm512_add_epi32(lanes, _mm512_set1_epi32(piece.ahead));
+  for (size_t i = 0; i < kPiece; i += 2) {
+    const size_t at = (piece.i + i) * kTileRows + piece.r;
+    __m512i ds[2][2];  // [key][half the rows]
 #pragma GCC unroll 2
-      for (size_t j = 0; j < 2; ++j) {
-        const size_t at = (i + j) * kTileRows + r;
-        __m512 p[2], ds[2];
+    for (size_t j = 0; j < 2; ++j) {
+      __m512i p[2];
 #pragma GCC unroll 2
-        for (size_t half = 0; half < 2; ++half) {
-          p[half] = Exp2(_mm512_mul_ps(_mm512_load_ps(b.scores + at + half * kTile), scale));
-          if constexpr (kMasked) {
-            // Key i + j is in the past of row r + lane if key + i + j <= row + r + lane.
-            const int ahead =
-                static_cast<int>(row + r + half * kTile) - static_cast<int>(key + i + j);
-            const __mmask16 past = _mm512_cmpge_epi32_mask(lanes, _mm512_set1_epi32(-ahead));
-            p[half] = _mm512_maskz_mov_ps(past, p[half]);
-          }
-          ds[half] = _mm512_mul_ps(p[half], _mm512_load_ps(b.dp + at + half * kTile));
+      for (size_t half = 0; half < 2; ++half) {
+        const size_t from = (i + j) * kPiece + half * kTile;
+        const __m512 score = _mm512_load_ps(b.scores[piece.parity] + from);
+        __m512 x = Exp2(_mm512_mul_ps(score, scale));
+        if constexpr (kMasked) {
+          const int key = static_cast<int>(i + j) - static_cast<int>(half * kTile);
+          x = _mm512_maskz_mov_ps(_mm512_cmple_epi32_mask(_mm512_set1_epi32(key), ahead), x);
         }
-        ds_rows[j] = RoundTogether(ds[0], ds[1]);
-        _mm512_store_si512(b.p + at, RoundTogether(p[0], p[1]));
-        _mm512_store_si512(b.ds + at, ds_rows[j]);
+        const __m512 dp = _mm512_load_ps(b.dp[piece.parity] + from);
+        p[half] = RoundUpperHalf(x);
+        ds[j][half] = RoundUpperHalf(_mm512_mul_ps(x, dp));
       }
-      bf16* pairs = b.ds_columns + i / kStep * kStep * kTileRows + r * kStep + i % kStep * kTile;
-      _mm512_store_si512(pairs, _mm512_permutex2var_epi16(ds_rows[0], low_pairs, ds_rows[1]));
-      _mm512_store_si512(pairs + kStep * kTile,
-                         _mm512_permutex2var_epi16(ds_rows[0], high_pairs, ds_rows[1]));
+      _mm512_store_si512(b.p + at + j * kTileRows, JoinUpperHalves(p[0], p[1]));
+      _mm512_store_si512(b.ds + at + j * kTileRows, JoinUpperHalves(ds[j][0], ds[j][1]));
     }
+    bf16* pairs = b.ds_columns + piece.i * kTileRows + piece.r * kStep + i * kTile;
+    _mm512_store_si512(pairs, InterleaveUpperHalves(ds[0][0], ds[1][0]));
+    _mm512_store_si512(pairs + kStep * kTile, InterleaveUpperHalves(ds[0][1], ds[1][1]));
   }
 }
 
@@ -134,18 +131,36 @@ void LoadRows(const BackwardCall<bf16>& call, size_t window, size_t head, size_t
   }
 }
 
-// Adds the products of one (key tile, row tile) pair. The factor 1 / sqrt(D) of dq and dk is applied when they are stored.
+// scores and dp of a piece, `at` elements into k and v.
+HWY_INLINE void MultiplyPiece(const Piece& piece, size_t at, size_t width, const Buffers& b) {
+  const size_t k = at + piece.i * width, q = piece.r * kStep, steps = width / kStep;
+  Product32<Start::kColumns>(steps, {b.k + k, width}, {b.q_columns + q, kTileRows},
+                             b.scores[piece.parity], kPiece, b.minus_lse + piece.r);
+  Product32<Start::kColumns>(steps, {b.v + k, width}, {b.dy_columns + q, kTileRows},
+                             b.dp[piece.parity], kPiece, b.minus_delta + piece.r);
+}
+
+// Adds the products of one (key tile, row tile) pair, positions (key, row); `keys` of the tile, a multiple of kPiece,
+// concern the rows. The factor 1 / sqrt(D) of dq and dk is applied when they are stored.
 void AddTile(size_t width, size_t tile, size_t key, size_t keys, size_t row, float factor,
              const Buffers& b) {
-  const size_t at = tile * width, steps = width / kStep, row_steps = kTileRows / kStep;
-  Product<Start::kColumns>(keys, kTileRows, steps, {b.k + at, width}, {b.q_columns, kTileRows},
-                           b.scores, kTileRows, b.minus_lse);
-  Product<Start::kColumns>(keys, kTileRows, steps, {b.v + at, width}, {b.dy_columns, kTileRows},
-                           b.dp, kTileRows, b.minus_delta);
-  if (key + keys - 1 > row) {
-    ScoreGradient<true>(key, keys, row, factor, b);
-  } else {
-    ScoreGradient<false>(key, keys, row, factor, b);
+  const size_t at = tile * width, row_steps = kTileRows / kStep;
+  const size_t across = kTileRows / kPiece, pieces = keys / kPiece * across;
+  const auto piece_at = [&](size_t n) {
+    const size_t i = n / across * kPiece, r = n % across * kPiece;
+    return Piece{i, r, n % 2, static_cast<int>(row + r) - static_cast<int>(key + i)};
+  };
+  MultiplyPiece(piece_at(0), at, width, b);
+  for (size_t n = 0; n < pieces; ++n) {
+    if (n + 1 < pieces) MultiplyPiece(piece_at(n + 1), at, width, b);
+    TileBarrier();
+    const Piece piece = piece_at(n);
+    if (piece.ahead < static_cast<int>(kPiece) - 1) {
+      ScoreGradient<true>(piece, factor, b);
+    } else {
+      ScoreGradient<false>(piece, factor, b);
+    }
+    TileBarrier();
   }
   Product<Start::kSum>(keys, width, row_steps, {b.p, kTileRows}, {b.dy, width}, b.dv + at, width);
   Product<Start::kSum>(keys, width, row_steps, {b.ds, kTileRows}, {b.q, width}, b.dk + at, width);

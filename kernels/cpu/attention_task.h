@@ -15,7 +15,7 @@ inline constexpr size_t kTileKeys = 64;
 // Query rows that share one pass over a key tile.
 inline constexpr size_t kTileRows = 64;
 // Keys of one backward task. Each task but those of one-chunk windows leaves a partial dq in the scratch buffer.
-inline constexpr size_t kChunkKeys = 512;
+inline constexpr size_t kChunkKeys = 1024;
 
 inline size_t CeilDiv(size_t a, size_t b) { return (a + b - 1) / b; }
 inline size_t RoundUp(size_t a, size_t b) { return CeilDiv(a, b) * b; }
