@@ -1,0 +1,1 @@
+golf-pack --help
