@@ -10,7 +10,7 @@ max_bytes=2000000
 log=$folder/commands.log
 
 tools/setup.sh --demo
-tools/build.sh golf-data golf-train golf-pack golf-run
+tools/build.sh golf-data golf-train golf-pack golf-run golf-inspect
 PATH=$PWD/build/release/bin:$PATH
 rm -rf "$folder"
 mkdir -p "$folder"
@@ -41,7 +41,9 @@ show golf-pack "$checkpoint" --preset pr668 --max-bytes $max_bytes --output nano
 validation='shards/golf_val_*.bin'
 show golf-run float.ptz "$validation" --stride 256 | tee float.txt
 show golf-run nano.ptz "$validation" --stride 256 | tee packed.txt
-show golf-run nano.ptz "$validation" --stride 256 --ttt --ttt-chunk 8192 --ttt-batch 4 --audit ttt.audit | tee ttt.txt
+show golf-run nano.ptz "$validation" --stride 256 --ttt --ttt-chunk 8192 --ttt-batch 4 --audit ttt.audit \
+  --receipt ttt.json | tee ttt.txt
+show golf-inspect verify ttt.audit --artifact nano.ptz --shards "$validation" --receipt ttt.json
 
 # What a general compressor makes of the same validation bytes.
 awk 'NR % 10 == 0 { printf "%s", $0 }' chapters.txt >validation.txt

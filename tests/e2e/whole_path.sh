@@ -89,6 +89,10 @@ must "learning from what was scored lowers bits per byte" less "$(field val_bpb 
 must "test-time training twice gives the same audit log" cmp ttt.audit ttt_again.audit
 must "the receipt holds the hash of the log's last line" \
   test "$(field audit_head_sha256 ttt.json)" = "\"$(tail -n 1 ttt.audit | tr -d '\n' | sha256sum | cut -d' ' -f1)\""
+verify() { golf-inspect verify "$1" --artifact model.ptz --shards 'data/golf_val_*.bin' --receipt ttt.json; }
+must "the log proves that the run was legal, and fits artifact, shards and receipt" verify ttt.audit
+sed '4s/"count":[0-9]*/"count":1/' ttt.audit >forged.audit
+must "a forged record is exit code 4" exits_with 4 verify forged.audit
 
 pack $checkpoint --preset float -o float.ptz
 pack ema.safetensors "${recipe[@]}" --tokenizer data/tokenizer.model --preset float -o imported.ptz
