@@ -34,6 +34,7 @@ file(GLOB_RECURSE files RELATIVE "${ROOT}"
      "${ROOT}/kernels/*" "${ROOT}/schemas/*" "${ROOT}/artifact/*" "${ROOT}/runtime/*" "${ROOT}/trainer/*"
      "${ROOT}/tools/*" "${ROOT}/tests/*")
 list(FILTER files INCLUDE REGEX "\\.(h|cpp|cu|fbs)$")
+list(FILTER files EXCLUDE REGEX "^schemas/released/")  # frozen copies keep their names
 list(SORT files)
 
 foreach(file IN LISTS files)
