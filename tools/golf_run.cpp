@@ -52,25 +52,31 @@ void AddFlags(CLI::App& app, RunFlags& flags) {
       ->required()
       ->type_name("SHARDS");
   auto* stride = app.add_option("--stride", flags.stride, "Targets that each window scores")
-                     ->capture_default_str();
+                     ->capture_default_str()
+                     ->type_name("N");
   app.add_flag("--plain", flags.plain, "Windows side by side, each scored whole")->excludes(stride);
-  app.add_option("--window", flags.window, "Tokens per window (default: as trained)");
-  app.add_option("--protocol", flags.protocol,
-                 "once: every target counts once; reference: as the reference scripts, whole "
-                 "windows only, the tail "
-                 "scored repeatedly")
+  app.add_option("--window", flags.window, "Tokens per window (default: as trained)")
+      ->type_name("N");
+  app.add_option(
+         "--protocol", flags.protocol,
+         "once: every target counts once; reference: as the reference scripts, whole windows "
+         "only, the tail scored repeatedly")
+      ->type_name("NAME")
       ->check(CLI::IsMember({"once", "reference"}).description(""))
       ->capture_default_str();
   app.add_option("--limit-tokens", flags.limit_tokens, "Use the first N tokens only")
-      ->check(CLI::Range(2UL, SIZE_MAX));
+      ->check(CLI::Range(2UL, SIZE_MAX).description(""))
+      ->type_name("N");
   app.add_option("--batch", flags.batch, "Windows per pass; changes speed and memory, not scores")
-      ->check(CLI::Range(1, 4096))
+      ->type_name("N")
+      ->check(CLI::Range(1, 4096).description(""))
       ->capture_default_str();
   app.add_option("--precision", flags.precision, "Of matrix products: fp32 (default) or bf16")
       ->transform(CLI::CheckedTransformer(precisions).description(""))
       ->type_name("NAME");
   app.add_option("--threads", flags.threads, "CPU threads (default: all cores)")
-      ->check(CLI::Range(1, 4096));
+      ->check(CLI::Range(1, 4096).description(""))
+      ->type_name("N");
   app.add_option("--audit", flags.audit, "Write the audit log here")->type_name("FILE");
   app.add_option("--receipt", flags.receipt, "Write the receipt here")->type_name("FILE");
   app.add_flag("--print-plan", flags.print_plan,
@@ -246,14 +252,19 @@ Status Run(const RunFlags& flags) {
   return {};
 }
 
-}  // namespace
-}  // namespace golf
-
-int main(int argc, char** argv) {
+int Main(int argc, char** argv) {
   CLI::App app{
       "Scores a packed artifact on token shards: bits per byte, each target predicted from what is "
       "before it."};
-  golf::RunFlags flags;
-  golf::AddFlags(app, flags);
-  return golf::RunProgram(app, argc, argv, [&] { return golf::Run(flags); });
+  app.footer(
+      "Example:\n"
+      "  golf-run model.ptz 'data/golf_val_*.bin' --ttt --audit run.audit --receipt run.json");
+  RunFlags flags;
+  AddFlags(app, flags);
+  return RunProgram(app, argc, argv, [&] { return Run(flags); });
 }
+
+}  // namespace
+}  // namespace golf
+
+int main(int argc, char** argv) { return golf::Main(argc, argv); }
