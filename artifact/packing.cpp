@@ -35,6 +35,23 @@ Packing Pr668() {
   return packing;
 }
 
+// Beyond a few thousand weights a matrix is worth its codes. No floor: each row has the step that fits it best, and the
+// codes are chosen with the step as stored. Token tables take part in the logits twice, so they get more levels.
+Packing Int6() {
+  constexpr size_t kVectors = 4096;
+  QuantiserSettings rows = quantisers::RowsWithSearch(-32, 31, quantisers::Clips15());
+  rows.floor_step = 0;
+  rows.choice = ClipChoice::kPerRow;
+  rows.use_stored_step = true;
+  QuantiserSettings table = quantisers::Int8PerRow();
+  table.floor_step = 0;
+  table.clip_fractions = {1.0};
+  table.use_stored_step = true;
+  constexpr size_t kAny = PackingRule().max_elements;
+  return {"int6",
+          {{kVectors, {}, Storage::kFloat16}, {kAny, {"tok_emb"}, table}, {kAny, {}, rows}}};
+}
+
 Packing Float() { return {"float", {{PackingRule().max_elements, {}, Storage::kFloat32}}}; }
 
 bool Fits(const PackingRule& rule, const TensorView& tensor) {
@@ -53,10 +70,10 @@ Result<EncodedTensor> Encode(const PackingRule& rule, const TensorView& tensor) 
 
 }  // namespace
 
-std::vector<std::string> PackingNames() { return {"pr598", "pr668", "float"}; }
+std::vector<std::string> PackingNames() { return {"int6", "pr598", "pr668", "float"}; }
 
 Result<Packing> FindPacking(const std::string& name) {
-  for (const Packing& packing : {Pr598(), Pr668(), Float()}) {
+  for (const Packing& packing : {Int6(), Pr598(), Pr668(), Float()}) {
     if (packing.name == name) return packing;
   }
   std::string known;

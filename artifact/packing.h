@@ -29,6 +29,8 @@ struct Packing {
 
 // "pr598": int6 rows (5 clip candidates) for attention and MLP, int8 per tensor for embedding tables.
 // "pr668": int6 rows, 15 candidates, for everything large. Both keep small tensors as fp32 or fp16.
+// "int6": ours. Every matrix of more than 4,096 elements as int6 rows, each with the step of least squared error and
+//   no floor; the token table as int8 rows; the rest as fp16.
 // "float": fp32 throughout, for comparisons.
 // kUsage names the presets if there is none of that name.
 Result<Packing> FindPacking(const std::string& name);

@@ -37,7 +37,7 @@ show golf-train --recipe nano --data 'shards/golf_train_*.bin' --val 'shards/gol
   --tokenizer shards/tokenizer.model --out run
 checkpoint=$(ls run/*.ckpt | tail -n 1)
 show golf-pack "$checkpoint" --preset float --output float.ptz
-show golf-pack "$checkpoint" --preset pr668 --max-bytes $max_bytes --output nano.ptz
+show golf-pack "$checkpoint" --preset int6 --max-bytes $max_bytes --output nano.ptz
 validation='shards/golf_val_*.bin'
 show golf-run float.ptz "$validation" --stride 256 | tee float.txt
 show golf-run nano.ptz "$validation" --stride 256 | tee packed.txt
