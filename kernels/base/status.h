@@ -55,16 +55,17 @@ class [[nodiscard]] Result {
 }  // namespace golf
 
 // Returns early with the Status of `expr` unless it is ok.
-#define GOLF_TRY(expr)                                     \
-  do {                                                     \
-    if (::golf::Status s_ = (expr); !s_.ok()) return s_;   \
+#define GOLF_TRY(expr)                                      \
+  do {                                                      \
+    if (::golf::Status s_ = (expr); !s_.ok()) return s_;    \
   } while (0)
 
-// Declares `lhs` from the value of a Result, or returns its Status.
+// Declares `lhs` from the value of a Result, or returns its Status. Two statements: needs braces after an `if`.
 #define GOLF_CONCAT_INNER(a, b) a##b
 #define GOLF_CONCAT(a, b) GOLF_CONCAT_INNER(a, b)
 #define GOLF_ASSIGN(lhs, expr) GOLF_ASSIGN_IMPL(GOLF_CONCAT(result_, __LINE__), lhs, expr)
-#define GOLF_ASSIGN_IMPL(tmp, lhs, expr)  \
-  auto tmp = (expr);                      \
-  if (!tmp.ok()) return tmp.status();     \
+// NOLINTNEXTLINE(bugprone-macro-parentheses): lhs is a declaration
+#define GOLF_ASSIGN_IMPL(tmp, lhs, expr) \
+  auto tmp = (expr);                     \
+  if (!tmp.ok()) return tmp.status();    \
   lhs = std::move(*tmp)
