@@ -1,12 +1,14 @@
 // The forward pass on AMX tiles. The same walk as attention_forward.cpp, with two differences:
 //   - probabilities are rounded to bf16 before they meet the values;
-//   - a row's reference point follows its greatest score only when it has fallen 8 powers of two behind, so that the
-//     unfinished sums are rescaled a few times per row, not once per tile. Each row decides for itself.
+//   - scores count relative to a reference that a row keeps until the probabilities of one tile outgrow kSumLimit. It
+//     saves looking for the greatest score, and rescaling the unfinished sums, at every tile. Each row decides for
+//     itself, from its own scores.
 #include <hwy/detect_compiler_arch.h>
 
 #if HWY_ARCH_X86_64 && defined(__linux__)
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "kernels/cpu/attention_amx.h"
 #include "kernels/cpu/attention_amx_tiles.h"
@@ -18,7 +20,7 @@ namespace {
 // Two columns of tiles. With 64 keys of width 64, what a tile of scores needs stays in the L1 cache.
 constexpr size_t kRows = 2 * kTile;
 constexpr size_t kPackedKeys = 512;  // keys that are packed at a time
-constexpr float kSumLimit = 256.0F;  // of one tile's probabilities, before the reference is moved
+constexpr float kSumLimit = 256.0F;  // of the probabilities of a row and a tile
 
 // The running state of kRows query rows of one head.
 struct RowState {

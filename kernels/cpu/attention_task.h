@@ -14,7 +14,7 @@ namespace golf::cpu {
 inline constexpr size_t kTileKeys = 64;
 // Query rows that share one pass over a key tile.
 inline constexpr size_t kTileRows = 64;
-// Keys of one backward task. Each task but those of one-chunk windows leaves a partial dq in the scratch buffer.
+// Keys of one backward task. Where a window has more, each task leaves its part of dq in the scratch buffer.
 inline constexpr size_t kChunkKeys = 1024;
 
 inline size_t CeilDiv(size_t a, size_t b) { return (a + b - 1) / b; }
@@ -48,8 +48,8 @@ struct BackwardCall {
   const float* lse;
   const T* dy;
   Grad<T> dq, dk, dv;
-  float*
-      partial_dq;  // (B, then for each chunk: T - first key, H, D); null: one chunk, which writes dq itself
+  // (B, then for each chunk: T - first key, H, D); null: one chunk, which writes dq itself.
+  float* partial_dq;
 };
 
 // One key/value head of one window, and keys [key, key + keys).
@@ -89,7 +89,7 @@ void FillBackwardTasks(Variant variant, AttentionTable& table);  // attention_ba
 // Query rows of one forward task: enough to share the packing of a key tile, few enough to stay in the L2 cache.
 inline size_t ForwardTaskRows(AttentionDims d) {
   const size_t group = d.H / d.K;
-  return std::max(kTileRows, RoundUp(512 / group, kTileRows));
+  return std::max(kTileRows, RoundUp(1024 / group, kTileRows));
 }
 
 }  // namespace golf::cpu

@@ -1,6 +1,6 @@
 #include "tests/bench/bench.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <chrono>
@@ -23,13 +23,13 @@ double GemmRate(const KernelTable& table, Element element, double seconds) {
   return best;
 }
 
-// y = a + b over 64 MiB arrays: two reads and one write per element.
-double ByteRate(const KernelTable& table, double seconds) {
-  const ElementwiseDims d{16'384, 1'024, false};
-  std::vector<float> a(d.N * d.C, 1.0F), b(d.N * d.C, 2.0F), y(d.N * d.C);
+// y = a + b, all three of `elements` floats.
+double ByteRate(const KernelTable& table, size_t elements, double seconds) {
+  const ElementwiseDims d{elements / 1024, 1024, false};
+  std::vector<float> a(elements, 1.0F), b(elements, 2.0F), y(elements);
   const double time =
       ShortestSeconds(seconds, [&] { table.f32.add_forward(d, a.data(), b.data(), y.data()); });
-  return 3.0 * sizeof(float) * static_cast<double>(a.size()) / time;
+  return 3.0 * sizeof(float) * static_cast<double>(elements) / time;
 }
 
 }  // namespace
@@ -55,14 +55,18 @@ Bench::Bench(const KernelTable& table, double seconds, std::string filter)
   for (const Element e : {Element::kFloat, Element::kBf16}) {
     limits_.flops_per_second[static_cast<int>(e)] = GemmRate(table, e, seconds);
   }
-  limits_.bytes_per_second = ByteRate(table, seconds);
-  fmt::print("limits: fp32 GEMM {:.0f} GFLOP/s, bf16 GEMM {:.0f} GFLOP/s, memory {:.1f} GB/s\n",
-             limits_.flops_per_second[0] * 1e-9, limits_.flops_per_second[1] * 1e-9,
-             limits_.bytes_per_second * 1e-9);
+  limits_.near_bytes_per_second = ByteRate(table, 2 << 20, seconds);
+  limits_.far_bytes_per_second = ByteRate(table, 16 << 20, seconds);
+  fmt::print(
+      "limits: fp32 GEMM {:.0f} GFLOP/s, bf16 GEMM {:.0f} GFLOP/s, near bytes {:.1f} GB/s, far "
+      "bytes "
+      "{:.1f} GB/s\n",
+      limits_.flops_per_second[0] * 1e-9, limits_.flops_per_second[1] * 1e-9,
+      limits_.near_bytes_per_second * 1e-9, limits_.far_bytes_per_second * 1e-9);
 }
 
 void Bench::Heading(const std::string& title) const {
-  fmt::print("\n{:<46} {:>5} {:>10} {:>9} {:>8} {:>7}  {}\n", title, "type", "time ms", "GFLOP/s",
+  fmt::print("\n{:<58} {:>5} {:>10} {:>9} {:>8} {:>7}  {}\n", title, "type", "time ms", "GFLOP/s",
              "GB/s", "share", "limit");
 }
 
@@ -71,11 +75,15 @@ void Bench::Row(const std::string& name, Element element, Work work,
   if (!Wants(name)) return;
   const double time = ShortestSeconds(seconds_, call);
   const double flop_time = work.flops / limits_.flops_per_second[static_cast<int>(element)];
-  const double byte_time = work.bytes / limits_.bytes_per_second;
-  fmt::print("{:<46} {:>5} {:>10.3f} {:>9.1f} {:>8.2f} {:>6.0f}%  {}\n", name,
+  const bool far = work.bytes > 100e6;
+  const double byte_time =
+      work.bytes / (far ? limits_.far_bytes_per_second : limits_.near_bytes_per_second);
+  fmt::print("{:<58} {:>5} {:>10.3f} {:>9.1f} {:>8.2f} {:>6.0f}%  {}\n", name,
              element == Element::kFloat ? "fp32" : "bf16", time * 1e3, work.flops / time * 1e-9,
              work.bytes / time * 1e-9, 100.0 * std::max(flop_time, byte_time) / time,
-             flop_time > byte_time ? "GEMM" : "memory");
+             flop_time > byte_time ? "GEMM"
+             : far                 ? "far"
+                                   : "near");
   std::fflush(stdout);
 }
 

@@ -1,9 +1,10 @@
 // golf-bench: how fast each kernel is, beside what limits it on this machine.
 //
-// Two limits are measured in the same run, with the same threads: the floating point rate of the best oneDNN matrix
-// product (one per element type), and the rate of a sum of two long arrays (memory). A kernel that does F operations
-// and has to move M bytes cannot take less than max(F / flop rate, M / byte rate); its share is that time divided by
-// the time it took. Times are the shortest of many runs: other work on the machine only ever adds.
+// Limits are measured in the same run, with the same threads: the floating point rate of the best oneDNN matrix product
+// (one per element type), and the rate of a sum of two arrays, which stay in a large cache (24 MB in all) or do not
+// (192 MB). A kernel that does F operations and has to move M bytes cannot take less than max(F / flop rate, M / byte
+// rate); its share is that time divided by the time it took. Times are the shortest of many runs: other work on the
+// machine only ever adds. It adds to limits, too: shares above 100 % tell of a busy machine.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -16,8 +17,9 @@
 namespace golf::bench {
 
 struct Limits {
-  double flops_per_second[2];  // by Element
-  double bytes_per_second;
+  double flops_per_second[2];    // by Element
+  double near_bytes_per_second;  // working sets of some 24 MB
+  double far_bytes_per_second;   // of some 192 MB
 };
 
 // What one call of a kernel has to do at least.
@@ -65,6 +67,7 @@ constexpr Element ElementOf() {
 
 void GemmRows(const Bench& bench);
 void AttentionRows(const Bench& bench);
-void ElementwiseRows(const Bench& bench);
+void OpRowsOfAll(const Bench& bench);
+void OptimizerRows(const Bench& bench);
 
 }  // namespace golf::bench

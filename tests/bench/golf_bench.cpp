@@ -26,5 +26,7 @@ int main(int argc, char** argv) {
   const golf::bench::Bench bench(**table, seconds, filter);
   golf::bench::GemmRows(bench);
   golf::bench::AttentionRows(bench);
+  golf::bench::OpRowsOfAll(bench);
+  golf::bench::OptimizerRows(bench);
   return 0;
 }
