@@ -180,7 +180,7 @@ Status Train(Flags& f) {
     return {};
   }
   reporter.Start(*run);
-  const Status status = run->Run();
+  Status status = run->Run();
   reporter.Finish();
   if (!status.ok()) return status;
   const nlohmann::ordered_json result = DescribeResult(*run, reporter.summary());
@@ -188,12 +188,18 @@ Status Train(Flags& f) {
   return {};
 }
 
+int Main(int argc, char** argv) {
+  CLI::App app{"Trains a network from a recipe and token shards."};
+  app.footer(
+      "Example:\n"
+      "  golf-train --recipe nano --data 'data/golf_train_*.bin' --val 'data/golf_val_*.bin' --out "
+      "run");
+  Flags flags;
+  AddFlags(app, flags);
+  return RunProgram(app, argc, argv, [&] { return Train(flags); });
+}
+
 }  // namespace
 }  // namespace golf
 
-int main(int argc, char** argv) {
-  CLI::App app{"Trains a network from a recipe and token shards."};
-  golf::Flags flags;
-  golf::AddFlags(app, flags);
-  return golf::RunProgram(app, argc, argv, [&] { return golf::Train(flags); });
-}
+int main(int argc, char** argv) { return golf::Main(argc, argv); }

@@ -105,8 +105,8 @@ class Network {
     schema::HashEmbeddingT lookup;
     lookup.hash =
         config_.bigram_xor_hash ? schema::HashKind::XorPrimes : schema::HashKind::Polynomial;
-    const ValueId rows = builder_.Add("bigram_rows", config_.bigram_embed_dim, std::move(lookup),
-                                      {}, {"bigram_emb.embed.weight"});
+    const ValueId rows = builder_.Add("bigram_rows", config_.bigram_embed_dim, lookup, {},
+                                      {"bigram_emb.embed.weight"});
     const bool scaled = HasBigramScale();
     const ValueId projected = builder_.Add(scaled ? "bigram_projected" : "bigram", d,
                                            schema::LinearT{}, {rows}, {"bigram_emb.proj.weight"});
@@ -130,8 +130,8 @@ class Network {
   ValueId Skip(uint32_t block, ValueId x, ValueId skip) {
     schema::GatedSkipT gated;
     gated.row = block - encoder_layers_;
-    return builder_.Add(fmt::format("block{}_in", block), config_.model_dim, std::move(gated),
-                        {x, skip}, {"skip_weights", "skip_gates"});
+    return builder_.Add(fmt::format("block{}_in", block), config_.model_dim, gated, {x, skip},
+                        {"skip_weights", "skip_gates"});
   }
 
   ValueId Block(uint32_t i, ValueId x, ValueId x0) {
@@ -183,13 +183,13 @@ class Network {
     attention.heads = c.num_heads;
     attention.kv_heads = c.num_kv_heads;
     attention.head_dim = head_dim_;
-    ValueId y = builder_.Add(name + "attn", d, std::move(attention), {q, k, v});
+    ValueId y = builder_.Add(name + "attn", d, attention, {q, k, v});
     if (i + c.xsa_last_n >= c.num_layers) {
       schema::XsaT xsa;
       xsa.heads = c.num_heads;
       xsa.kv_heads = c.num_kv_heads;
       xsa.head_dim = head_dim_;
-      y = builder_.Add(name + "xsa", d, std::move(xsa), {y, v});
+      y = builder_.Add(name + "xsa", d, xsa, {y, v});
     }
     return builder_.Add(name + "attn_proj", d, schema::LinearT{}, {y}, {w + "proj.weight"});
   }
@@ -198,11 +198,11 @@ class Network {
     x = builder_.Add("final_norm", config_.model_dim, schema::RmsNormT{}, {x});
     schema::LinearT head;
     head.fake_quant = false;
-    x = builder_.Add("logits", config_.vocab_size, std::move(head), {x},
+    x = builder_.Add("logits", config_.vocab_size, head, {x},
                      {config_.tie_embeddings ? "tok_emb.weight" : "lm_head.weight"});
     schema::SoftcapCrossEntropyT loss;
     loss.softcap = config_.logit_softcap;
-    builder_.Add("nll", 1, std::move(loss), {x});
+    builder_.Add("nll", 1, loss, {x});
   }
 
   const NetworkConfig& config_;
@@ -214,7 +214,7 @@ class Network {
 }  // namespace
 
 Status CheckNetworkConfig(const NetworkConfig& c) {
-  const auto bad = [](std::string what) { return Status(Code::kUsage, "network." + what); };
+  const auto bad = [](const std::string& what) { return Status(Code::kUsage, "network." + what); };
   if (c.window == 0 || c.window > 65536) {
     return bad(fmt::format("window: expected 1 to 65536, found {}", c.window));
   }

@@ -23,7 +23,7 @@ Result<TrainingLog> TrainingLog::Open(const std::string& folder) {
   return TrainingLog(std::move(path), owned.release(), std::move(events));
 }
 
-Status TrainingLog::Line(const char* event, Json fields) {
+Status TrainingLog::Line(const char* event, const Json& fields) {
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   Json line = {{"event", event}, {"time", now.count()}};
   line.update(fields);
@@ -79,7 +79,7 @@ Status TrainingLog::Validation(uint64_t step, const char* weights, const Validat
     fields["bits_per_byte"] = *result.bits_per_byte;
     scalars.emplace_back(bytes_tag, *result.bits_per_byte);
   }
-  GOLF_TRY(Line("validation", std::move(fields)));
+  GOLF_TRY(Line("validation", fields));
   return events_.AddScalars(step, scalars);
 }
 

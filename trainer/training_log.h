@@ -42,7 +42,7 @@ class TrainingLog {
   };
   TrainingLog(std::string path, std::FILE* file, EventWriter events)
       : path_(std::move(path)), file_(file), events_(std::move(events)) {}
-  Status Line(const char* event, nlohmann::ordered_json fields);
+  Status Line(const char* event, const nlohmann::ordered_json& fields);
 
   std::string path_;
   std::unique_ptr<std::FILE, Close> file_;

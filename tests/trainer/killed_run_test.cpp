@@ -26,6 +26,7 @@ class Process {
   explicit Process(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), GOLF_BIN_DIR "/golf-train");
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     EXPECT_EQ(posix_spawn(&pid_, argv[0], nullptr, nullptr, argv.data(), environ), 0);

@@ -86,8 +86,7 @@ inline std::vector<uint16_t> TinyTokens(size_t count, uint64_t seed) {
 // A new empty folder of its own for each test.
 inline std::string TestFolder() {
   const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-  const std::string folder =
-      testing::TempDir() + "golf_" + info->test_suite_name() + "_" + info->name();
+  std::string folder = testing::TempDir() + "golf_" + info->test_suite_name() + "_" + info->name();
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   return folder;
