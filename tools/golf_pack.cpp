@@ -170,7 +170,7 @@ Status Pack(const Flags& f) {
   if (artifact.encoded() != encoded)
     return {Code::kInternal, "the packed artifact does not read back as packed"};
   budget.artifact_bytes = bytes.size();
-  const Status fits = CheckBudget(budget);
+  Status fits = CheckBudget(budget);
   const bool write = fits.ok() && !f.dry_run;
   if (write) GOLF_TRY(WriteFileAtomically(f.output, bytes));
   Print(f, input, artifact, budget, write);

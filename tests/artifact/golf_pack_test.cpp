@@ -182,6 +182,14 @@ TEST_F(GolfPack, RawWeightsOnRequest) {
   EXPECT_TRUE(std::ranges::equal(artifact->tensors()[0].data, weights_[0]));
 }
 
+TEST_F(GolfPack, GivesTheSameFileForAnyNumberOfThreads) {
+  const std::string other = folder_ / "b.ptz";
+  ASSERT_EQ(Shell("golf-pack " + checkpoint_ + " --preset pr668 --threads 1 -o " + output_).code,
+            0);
+  ASSERT_EQ(Shell("golf-pack " + checkpoint_ + " --preset pr668 --threads 3 -o " + other).code, 0);
+  EXPECT_EQ(ReadAll(output_), ReadAll(other));
+}
+
 TEST_F(GolfPack, SaysWhatIsMissingOrDoesNotBelong) {
   const auto expect = [&](const std::string& arguments, int code, const std::string& message) {
     const Outcome o = Shell("golf-pack " + arguments + " 2>&1");
