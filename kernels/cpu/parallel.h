@@ -31,7 +31,7 @@ void ParallelRows(size_t rows, size_t width, const F& f) {
 
 // Columns, when each is walked over all rows by one thread: sums over rows then have one order. f(begin, end) gets at
 // most kSlab columns, so that it can keep their running sums in a small array.
-inline constexpr size_t kSlab = 256;
+inline constexpr size_t kSlab = 1024;
 
 template <class F>
 void ParallelColumns(size_t rows, size_t columns, const F& f) {

@@ -26,15 +26,23 @@ float HeadInverseRms(QkPrepareDims d, const T* x) {
   return 1.0F / std::sqrt(ss / static_cast<float>(d.D) + static_cast<float>(d.eps));
 }
 
-// Turns the first 2 * half channels; sign -1 turns back.
+// Turns the first 2 * half channels; sign -1 turns back. Vectors of at most 8: heads have 8 pairs, not 16.
 HWY_INLINE void TurnPairs(size_t half, float sign, const float* cos, const float* sin,
                           float* HWY_RESTRICT u) {
-  ForVectors(0, half, [&](size_t j, auto width) HWY_ATTR {
-    const V a = Load(u + j, width), b = Load(u + half + j, width);
-    const V c = Load(cos + j, width), s = hn::Mul(hn::Set(D(), sign), Load(sin + j, width));
-    Store(hn::MulAdd(b, s, hn::Mul(a, c)), u + j, width);
-    Store(hn::NegMulAdd(a, s, hn::Mul(b, c)), u + half + j, width);
-  });
+  const hn::CappedTag<float, 8> d;
+  constexpr size_t kStep = hn::MaxLanes(d);
+  size_t j = 0;
+  for (; j + kStep <= half; j += kStep) {
+    const auto a = hn::LoadU(d, u + j), b = hn::LoadU(d, u + half + j);
+    const auto c = hn::LoadU(d, cos + j), s = hn::Mul(hn::Set(d, sign), hn::LoadU(d, sin + j));
+    hn::StoreU(hn::MulAdd(b, s, hn::Mul(a, c)), d, u + j);
+    hn::StoreU(hn::NegMulAdd(a, s, hn::Mul(b, c)), d, u + half + j);
+  }
+  for (; j < half; ++j) {
+    const float a = u[j], b = u[half + j], c = cos[j], s = sign * sin[j];
+    u[j] = a * c + b * s;
+    u[half + j] = b * c - a * s;
+  }
 }
 
 template <class T>

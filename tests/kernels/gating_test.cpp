@@ -72,6 +72,7 @@ TEST(GatedSkip, KernelsMatchTheDefinition) {
   CheckKernels(GatedSkipOp{{1, 1}});
   CheckKernels(GatedSkipOp{{9, 37}});
   CheckKernels(GatedSkipOp{{300, 296}});
+  CheckKernels(GatedSkipOp{{20, 2100}});  // more columns than a thread sums at once
 }
 
 }  // namespace
