@@ -27,7 +27,9 @@ class [[nodiscard]] Status {
   Status(Code code, std::string message) : code_(code), message_(std::move(message)) {}
   bool ok() const { return code_ == Code::kOk; }
   Code code() const { return code_; }
-  const std::string& message() const { return message_; }  // what, where, expected, found, next step
+  const std::string& message() const {
+    return message_;
+  }  // what, where, expected, found, next step
 
  private:
   Code code_ = Code::kOk;
@@ -38,8 +40,8 @@ class [[nodiscard]] Status {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}            // NOLINT(google-explicit-constructor)
-  Result(Status status) : status_(std::move(status)) {}    // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}          // NOLINT(google-explicit-constructor)
+  Result(Status status) : status_(std::move(status)) {}  // NOLINT(google-explicit-constructor)
   bool ok() const { return value_.has_value(); }
   const Status& status() const { return status_; }
   T& operator*() { return *value_; }
@@ -55,9 +57,9 @@ class [[nodiscard]] Result {
 }  // namespace golf
 
 // Returns early with the Status of `expr` unless it is ok.
-#define GOLF_TRY(expr)                                      \
-  do {                                                      \
-    if (::golf::Status s_ = (expr); !s_.ok()) return s_;    \
+#define GOLF_TRY(expr)                                   \
+  do {                                                   \
+    if (::golf::Status s_ = (expr); !s_.ok()) return s_; \
   } while (0)
 
 // Declares `lhs` from the value of a Result, or returns its Status. Two statements: needs braces after an `if`.

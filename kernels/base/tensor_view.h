@@ -8,7 +8,7 @@
 namespace golf {
 
 struct TensorView {
-  std::string_view name;            // the reference's state_dict name, e.g. "blocks.3.attn.c_q.weight"
+  std::string_view name;  // the reference's state_dict name, e.g. "blocks.3.attn.c_q.weight"
   std::span<const uint32_t> shape;  // row-major; empty for a scalar
   std::span<const float> data;
 };
