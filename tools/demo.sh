@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 folder=$(realpath -m "${1:-build/demo}")
-max_bytes=2000000
+max_bytes=1200000
 log=$folder/commands.log
 
 tools/setup.sh --demo
