@@ -22,7 +22,7 @@ enum class Check {
   // Every token behind a place's own is replaced: the scores up to the place stay the same bit for bit.
   kCausality,
   // Only a place's own token is replaced: its log-probabilities of the whole vocabulary stay the same bit for bit, and the
-  // new token scores its one.
+  // new token's score is its entry.
   kTarget,
   // The probabilities at a place sum to 1 within kNormalisationTolerance, and its score is the one of the token that came.
   kNormalisation,
