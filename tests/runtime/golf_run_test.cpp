@@ -154,7 +154,8 @@ TEST_F(GolfRun, SaysWhatIsWrong) {
 }
 
 TEST_F(GolfRun, ChecksPassWithTrainingOn) {
-  const json report = RunJson(std::string("--stride 16 --check all --check-samples 4") + kTtt);
+  const json report =
+      RunJson(std::string("--stride 16 --threads 1 --check all --check-samples 4") + kTtt);
   EXPECT_EQ(report["format"], "golf-checks");
   EXPECT_EQ(report["passed"], true);
   EXPECT_EQ(report["target_tokens"], 1000);
@@ -170,7 +171,7 @@ TEST_F(GolfRun, ChecksPassWithTrainingOn) {
 TEST_F(GolfRun, ACheckThatFailsIsExitCode4) {
   const std::string command =
       Path("net.ptz") + " " + Path("val_0.bin") +
-      " --stride 16 --protocol reference --check coverage --check normalisation";
+      " --stride 16 --threads 1 --protocol reference --check coverage --check normalisation";
   const ProgramOutput text = Run(command);
   EXPECT_EQ(text.exit_code, static_cast<int>(Code::kBadData));
   EXPECT_THAT(text.out, HasSubstr("normalisation  passed"));
