@@ -119,6 +119,21 @@ class ProgramExecutor final : public Executor {
     std::ranges::copy(result, nll.begin());
   }
 
+  // A row's NLL depends on nothing but the row, so rows of one target each give what Score gave.
+  void ScoreEveryTarget(size_t row, std::span<float> nll) const override {
+    GOLF_CHECK(options_.mode == Mode::kScore && row < targets_.size());
+    const PlannedBuffer& logits = plan_.buffers[plan_.steps.back().inputs[0]];
+    const auto* z =
+        reinterpret_cast<const float*>(arena_.get() + logits.offset) + row * logits.width;
+    const double softcap = program_.steps.back()->operation.AsSoftcapCrossEntropy()->softcap;
+    GOLF_CHECK(nll.size() == logits.width);
+    for (size_t v = 0; v < nll.size(); ++v) {
+      const auto target = static_cast<int32_t>(v);
+      kernels_.ops<T>().cross_entropy_forward({1, logits.width, softcap}, z, &target, &nll[v],
+                                              nullptr);
+    }
+  }
+
   double Train(std::span<const int32_t> ids, std::span<const int32_t> targets, float loss_scale,
                TensorSet& gradients) override {
     GOLF_CHECK(options_.mode == Mode::kTrain);

@@ -31,9 +31,9 @@ enum class Precision {
 struct ExecutorOptions {
   Mode mode = Mode::kScore;
   Precision precision = Precision::kFp32;
-  size_t batch = 1;             // windows, B
-  size_t length = 0;            // tokens per window, T; 0: the program's window
-  size_t scored_rows = 0;       // score: rows per window whose NLL is wanted, Q <= T; 0: all
+  size_t batch = 1;                  // windows, B
+  size_t length = 0;                 // tokens per window, T; 0: the program's window
+  size_t scored_rows = 0;            // score: rows per window whose NLL is wanted, Q <= T; 0: all
   std::vector<bool> trainable = {};  // train: per weight; empty: all
 };
 
@@ -59,6 +59,10 @@ class Executor {
   // targets, nll (B, Q): the token after each wanted row and its NLL in nats. ids and targets lie in [0, vocab).
   virtual void Score(std::span<const int32_t> ids, std::span<const uint32_t> first_row,
                      std::span<const int32_t> targets, std::span<float> nll) = 0;
+
+  // After Score: what wanted row `row` (b * Q + q) of that pass scores with each token of the vocabulary as its target,
+  // by the same kernel from the same logits; minus these are the row's log-probabilities. nll (V).
+  virtual void ScoreEveryTarget(size_t row, std::span<float> nll) const = 0;
 
   // Train. ids, targets (B, T). Adds the gradient of `loss_scale * mean NLL` to `gradients` (same layout as the weights;
   // weights that are not trainable are left alone). Returns the mean NLL of the batch in nats (fp64 sum).

@@ -61,8 +61,9 @@ Status WindowScorer::Score(const TokenStream& stream, std::span<const Window> wi
     std::copy_n(tokens.begin() + w.first_target() + 1, w.count, targets_.begin() + b * rows);
     first_row_[b] = w.first;
   }
-  GOLF_ASSIGN(Executor * executor, plans_.Get(batch, rows));
-  executor->Score(ids_, first_row_, targets_, rows_nll_);
+  GOLF_ASSIGN(executor_, plans_.Get(batch, rows));
+  executor_->Score(ids_, first_row_, targets_, rows_nll_);
+  scored_.assign(windows.begin(), windows.end());
 
   nll.clear();
   for (size_t b = 0; b < batch; ++b) {
@@ -78,6 +79,14 @@ Status WindowScorer::Score(const TokenStream& stream, std::span<const Window> wi
     nll.insert(nll.end(), begin, begin + windows[b].count);
   }
   return {};
+}
+
+void WindowScorer::ScoreEveryTarget(const Window& window, size_t offset,
+                                    std::span<float> nll) const {
+  const auto found = std::ranges::find(scored_, window);
+  GOLF_CHECK(found != scored_.end() && offset < window.count);
+  const auto b = static_cast<size_t>(found - scored_.begin());
+  executor_->ScoreEveryTarget(b * RowsOf(window) + offset, nll);
 }
 
 }  // namespace golf

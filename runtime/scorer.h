@@ -42,6 +42,9 @@ class WindowScorer {
   // Scores one pass of windows (a prefix as NextBatch says). nll: the scored targets of all of them, in order.
   // kBadNumbers names the first target whose NLL is not finite.
   Status Score(const TokenStream& stream, std::span<const Window> windows, std::vector<float>& nll);
+  // What the target `offset` places behind the first that `window` scores would have scored with each token of the
+  // vocabulary in its place (Executor::ScoreEveryTarget). Only for windows of the latest Score. nll (V).
+  void ScoreEveryTarget(const Window& window, size_t offset, std::span<float> nll) const;
   // The weights behind the factory's executors changed.
   void WeightsChanged() { plans_.WeightsChanged(); }
 
@@ -50,6 +53,8 @@ class WindowScorer {
 
   ScorerOptions options_;
   PlanCache plans_;
+  Executor* executor_ = nullptr;        // of the latest pass
+  std::vector<Window> scored_;          // by it
   std::vector<int32_t> ids_, targets_;  // (B, T), (B, Q)
   std::vector<uint32_t> first_row_;     // (B)
   std::vector<float> rows_nll_;         // (B, Q)

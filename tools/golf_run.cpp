@@ -18,6 +18,7 @@
 #include "runtime/receipt.h"
 #include "schemas/program_generated.h"
 #include "tools/cli.h"
+#include "tools/run_checks.h"
 #include "tools/ttt_flags.h"
 
 namespace golf {
@@ -40,6 +41,7 @@ struct RunFlags {
   int threads = 0;
   std::string audit, receipt;
   TttFlags ttt;
+  CheckFlags checks;
   OutputFlags output;
 };
 
@@ -82,6 +84,7 @@ void AddFlags(CLI::App& app, RunFlags& flags) {
   app.add_flag("--print-plan", flags.print_plan,
                "Print the plan of a full batch and its memory; score nothing");
   AddTttFlags(app, flags.ttt);
+  AddCheckFlags(app, flags.checks);
   AddOutputFlags(app, flags.output);
 }
 
@@ -213,13 +216,22 @@ Status Run(const RunFlags& flags) {
 
   const ExecutorFactory factory = ExecutorsOf(*kernels, *network.program, network.weights);
   if (flags.print_plan) return PrintPlan(factory, flags, facts);
-  WindowScorer scorer(factory, {facts.rule, flags.batch, flags.precision});
+  if (facts.ttt) GOLF_TRY(CheckTttOptions(*facts.ttt, facts.rule.length));
+  const std::vector<EvalStep> steps =
+      facts.ttt ? ScoreFirst(windows, stream.targets(), facts.rule.length, *facts.ttt)
+                : ScoreOnly(windows);
+  const Evaluation evaluation{stream, network.byte_table, windows, steps};
+  const ScorerOptions scoring{facts.rule, flags.batch, flags.precision};
+  if (!flags.checks.names.empty()) {
+    return RunChecks(flags.checks, flags.output, facts,
+                     {*kernels, factory, network.weights, scoring, facts.ttt,
+                      network.program->vocab_size, evaluation});
+  }
+  WindowScorer scorer(factory, scoring);
   std::optional<TttTrainer> trainer;
-  std::vector<EvalStep> steps = ScoreOnly(windows);
   if (facts.ttt) {
     GOLF_ASSIGN(trainer, TttTrainer::Create(*kernels, factory, network.weights, *facts.ttt,
                                             facts.rule.length, flags.precision));
-    steps = ScoreFirst(windows, stream.targets(), facts.rule.length, *facts.ttt);
   }
 
   std::unique_ptr<AuditLog> audit;
@@ -233,8 +245,7 @@ Status Run(const RunFlags& flags) {
   RunResult result;
   result.startup_seconds = SecondsSince(kProgramStart);
   const Clock::time_point start = Clock::now();
-  GOLF_ASSIGN(result.sums, Evaluate({stream, network.byte_table, windows, steps}, scorer,
-                                    trainer ? &*trainer : nullptr, observers));
+  GOLF_ASSIGN(result.sums, Evaluate(evaluation, scorer, trainer ? &*trainer : nullptr, observers));
   result.scoring_seconds = SecondsSince(start);
   result.peak_memory_bytes = PeakMemoryBytes();
   if (audit != nullptr) {

@@ -99,6 +99,22 @@ TEST_P(ExecutorTest, ScoringWantedRowsGivesTheBitsOfScoringAll) {
   EXPECT_EQ(wanted, expected);
 }
 
+TEST_P(ExecutorTest, EveryTargetsScoresAreADistributionWithTheScoreInIt) {
+  constexpr size_t kBatch = 2, kRows = 8;
+  const auto executor = Make(Mode::kScore, kBatch, kRows);
+  const auto ids = RandomTokens(kBatch * kWindow, 1), targets = RandomTokens(kBatch * kRows, 2);
+  const std::vector<uint32_t> first_row = {11, kWindow - kRows};
+  std::vector<float> nll(kBatch * kRows), every(64);
+  executor->Score(ids, first_row, targets, nll);
+  for (size_t row = 0; row < nll.size(); ++row) {
+    executor->ScoreEveryTarget(row, every);
+    EXPECT_EQ(every[targets[row]], nll[row]);
+    double sum = 0;
+    for (float x : every) sum += std::exp(-static_cast<double>(x));
+    EXPECT_NEAR(sum, 1, 1e-6);
+  }
+}
+
 TEST_P(ExecutorTest, ALossDoesNotDependOnTheBatchItIsIn) {
   const size_t windows = 7;
   const auto ids = RandomTokens(windows * kWindow, 3), next = RandomTokens(windows * kWindow, 4);

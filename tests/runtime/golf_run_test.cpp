@@ -153,6 +153,39 @@ TEST_F(GolfRun, SaysWhatIsWrong) {
          "chunk 0, epoch 1");
 }
 
+TEST_F(GolfRun, ChecksPassWithTrainingOn) {
+  const json report =
+      RunJson(std::string("--stride 16 --threads 1 --check all --check-samples 4") + kTtt);
+  EXPECT_EQ(report["format"], "golf-checks");
+  EXPECT_EQ(report["passed"], true);
+  EXPECT_EQ(report["target_tokens"], 1000);
+  EXPECT_EQ(report["ttt"]["chunk_tokens"], 256);
+  ASSERT_EQ(report["checks"].size(), 4U);
+  EXPECT_EQ(report["checks"][0]["check"], "causality");
+  EXPECT_EQ(report["checks"][1]["places"], 4);
+  EXPECT_LE(report["checks"][2]["worst"].get<double>(), 1e-5);
+  EXPECT_EQ(report["checks"][3]["compared"], 1000);
+  for (const json& check : report["checks"]) EXPECT_EQ(check["violations"], 0);
+}
+
+TEST_F(GolfRun, ACheckThatFailsIsExitCode4) {
+  const std::string command =
+      Path("net.ptz") + " " + Path("val_0.bin") +
+      " --stride 16 --threads 1 --protocol reference --check coverage --check normalisation";
+  const ProgramOutput text = Run(command);
+  EXPECT_EQ(text.exit_code, static_cast<int>(Code::kBadData));
+  EXPECT_THAT(text.out, HasSubstr("normalisation  passed"));
+  EXPECT_THAT(text.out, HasSubstr("coverage       FAILED"));
+  EXPECT_THAT(text.out, HasSubstr("is scored more than once"));
+  EXPECT_THAT(text.err, HasSubstr("coverage did not pass"));
+  const ProgramOutput output = Run(command + " --json");
+  EXPECT_EQ(output.exit_code, static_cast<int>(Code::kBadData));
+  const json report = json::parse(output.out);
+  EXPECT_EQ(report["passed"], false);
+  EXPECT_EQ(report["checks"][0]["passed"], true);
+  EXPECT_EQ(report["checks"][1]["passed"], false);
+}
+
 TEST_F(GolfRun, PrintsThePlan) {
   const ProgramOutput output =
       Run(Path("net.ptz") + " " + Path("val_0.bin") + " --stride 16 --print-plan");

@@ -1,0 +1,1 @@
+golf-run net.ptz shard.bin --check all --audit log.jsonl
