@@ -2,10 +2,10 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "kernels/base/status.h"
-#include <nlohmann/json.hpp>
 #include "trainer/training_run.h"
 
 namespace golf {
