@@ -100,5 +100,22 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"OutputTwice", [](auto& p) { p.steps[1]->outputs = p.steps[0]->outputs; }, "again"}),
     [](const auto& p) { return p.param.name; });
 
+// 400 KB that would unpack to 1.6 GB: every step is the same table with one long list.
+TEST(Program, TablesThatShareAListAreRefused) {
+  flatbuffers::FlatBufferBuilder builder;
+  const auto inputs = builder.CreateVector(std::vector<uint32_t>(100'000));
+  const auto step = schema::CreateStep(builder, schema::Operation::Add,
+                                       schema::CreateAdd(builder).Union(), inputs);
+  const auto value = schema::CreateValue(builder, builder.CreateString("v"), 1);
+  const std::vector<flatbuffers::Offset<schema::Step>> steps(4096, step);
+  const std::vector<flatbuffers::Offset<schema::Value>> values(4096, value);
+  builder.Finish(schema::CreateProgram(
+      builder, builder.CreateString("bomb"), 8, 8, builder.CreateVector(values),
+      builder.CreateVector<flatbuffers::Offset<schema::Weight>>({}), builder.CreateVector(steps)));
+  const auto parsed = ParseProgram({builder.GetBufferPointer(), builder.GetSize()});
+  EXPECT_EQ(parsed.status().code(), Code::kBadData);
+  EXPECT_THAT(parsed.status().message(), testing::HasSubstr("share"));
+}
+
 }  // namespace
 }  // namespace golf
