@@ -185,7 +185,7 @@ std::string WithDescription(const TempFolder& folder, flatbuffers::FlatBufferBui
   return folder.Write("made.ckpt", file + std::string(padding, '\0'));
 }
 
-// 500 KB that would cost 40 GB of copies of one long name, were each made.
+// 800 KB that would cost 40 GB of copies of one long name, were each made.
 TEST(Checkpoint, TablesThatShareANameAreRefused) {
   const TempFolder folder;
   flatbuffers::FlatBufferBuilder builder;
