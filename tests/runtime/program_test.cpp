@@ -2,9 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <functional>
 
+#include "runtime/weights.h"
 #include "schemas/program_generated.h"
 #include "trainer/network.h"
 
@@ -115,6 +117,23 @@ TEST(Program, TablesThatShareAListAreRefused) {
   const auto parsed = ParseProgram({builder.GetBufferPointer(), builder.GetSize()});
   EXPECT_EQ(parsed.status().code(), Code::kBadData);
   EXPECT_THAT(parsed.status().message(), testing::HasSubstr("share"));
+}
+
+// A small file may hold a sound program of 2^31 weights, 8 GiB, without the weights.
+TEST(Program, NothingIsAllocatedForWeightsThatAreMissing) {
+  auto program = Small();
+  for (auto& weight : program->weights) {
+    if (weight->name == "bigram_emb.embed.weight") weight->shape[0] = 1U << 27;
+  }
+  ASSERT_TRUE(CheckProgram(*program).ok());
+  rlimit before;
+  getrlimit(RLIMIT_DATA, &before);
+  const rlimit gibibyte{size_t{1} << 30, before.rlim_max};
+  setrlimit(RLIMIT_DATA, &gibibyte);
+  const auto weights = TensorSet::From(*program, {});
+  setrlimit(RLIMIT_DATA, &before);
+  EXPECT_EQ(weights.status().code(), Code::kBadData);
+  EXPECT_THAT(weights.status().message(), testing::HasSubstr("missing"));
 }
 
 }  // namespace
