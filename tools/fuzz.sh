@@ -25,7 +25,7 @@ mkdir -p build/fuzz/findings build/fuzz/logs
 for target in "${targets[@]}"; do
   mkdir -p "build/fuzz/corpus/$target"  # what is new goes here; tests/fuzz/README.md says how to keep it
   log=build/fuzz/logs/$target
-  options=(-max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1
+  options=(-max_total_time="$seconds" -max_len=16384 -timeout=30 -rss_limit_mb=1024 -print_final_stats=1
            -artifact_prefix="build/fuzz/findings/$target-")
   if [[ -f tests/fuzz/$target.dict ]]; then options+=(-dict="tests/fuzz/$target.dict"); fi
   findings=0
