@@ -68,12 +68,33 @@ size_t LineOfEndlessKey(std::string_view text) {
   return 0;
 }
 
+// toml++ 3.3 runs into undefined behaviour on some characters beyond ASCII where it expects white space or a key, so
+// that they are allowed in comments only. The line of the first elsewhere, or 0.
+size_t LineBeyondAscii(std::string_view text) {
+  size_t line = 1;
+  bool comment = false;
+  for (const char c : text) {
+    if (c == '\n') {
+      ++line;
+      comment = false;
+    }
+    comment = comment || c == '#';
+    if (!comment && (static_cast<unsigned char>(c) & 0x80U) != 0) return line;
+  }
+  return 0;
+}
+
 }  // namespace
 
 Result<toml::table> ParseToml(const std::string& text, const std::string& source) {
   if (const size_t line = LineOfEndlessKey(text); line > 0) {
     return Status(Code::kUsage, fmt::format("recipe '{}' line {}: more than {} dots in a row",
                                             source, line, kMaxDots));
+  }
+  if (const size_t line = LineBeyondAscii(text); line > 0) {
+    return Status(Code::kUsage,
+                  fmt::format("recipe '{}' line {}: a character beyond ASCII outside a comment",
+                              source, line));
   }
   try {
     return toml::parse(text, source);

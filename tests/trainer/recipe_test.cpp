@@ -95,6 +95,11 @@ TEST(Recipe, AnEndlessKeyIsRefused) {
   EXPECT_TRUE(RecipeValues(key + " = 1\n").empty());
 }
 
+TEST(Recipe, CharactersBeyondAsciiBelongInComments) {
+  EXPECT_THAT(Message("name = \"a\"\n\u031d = 1\n"), HasSubstr("line 2: a character beyond ASCII"));
+  EXPECT_TRUE(ParseRecipe(kTiny + "# \u00fc\n", "tiny.toml", {}).ok());
+}
+
 TEST(Recipe, IntegersThatNoDoubleHoldsExactlyAreRounded) {
   const std::vector<std::string> overrides = {"group.all.lr=9007199254740993"};
   const Result<Recipe> recipe = ParseRecipe(kTiny, "tiny.toml", overrides);
