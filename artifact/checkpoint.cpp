@@ -21,6 +21,21 @@ std::string_view View(const flatbuffers::String* text) {
   return text == nullptr ? std::string_view() : std::string_view(text->data(), text->size());
 }
 
+// Tables may share names, and names may overlap: a million tables with one long name would cost terabytes of copies. An
+// honest description says each name once, so together they fit into it.
+bool NamesFit(const schema::Checkpoint& table, size_t description_bytes) {
+  size_t bytes = 0;
+  const auto count = [&bytes](const auto* named) {
+    for (size_t i = 0; named != nullptr && i < named->size(); ++i)
+      bytes += named->Get(static_cast<flatbuffers::uoffset_t>(i))->name()->size();
+  };
+  count(table.groups());
+  for (const schema::TensorGroup* group : *table.groups()) count(group->tensors());
+  count(table.integers());
+  count(table.reals());
+  return bytes <= description_bytes;
+}
+
 Status CheckHeader(const CheckpointHeader& header, size_t file_bytes) {
   if (header.magic != kCheckpointMagic) return Bad("not a checkpoint");
   if (header.header_xxh3 != HeaderXxh3(header)) return Bad("the header is damaged");
@@ -125,25 +140,32 @@ Status Checkpoint::Parse() {
   flatbuffers::Verifier verifier(description.data(), description.size(), kMaxDepth, kMaxTables);
   if (!schema::VerifyCheckpointBuffer(verifier)) return Bad("the description is malformed");
   const schema::Checkpoint& table = *schema::GetCheckpoint(description.data());
+  if (!NamesFit(table, description.size())) return Bad("the tables of the description share names");
 
   contents_.program = {table.program()->data(), table.program()->size()};
   contents_.recipe = std::string(View(table.recipe()));
   if (table.tokenizer() != nullptr) {
     GOLF_ASSIGN(contents_.tokenizer, UnpackTokenizerInfo(*table.tokenizer()));
   }
+  std::unordered_set<std::string_view> names;
   for (const schema::TensorGroup* group : *table.groups()) {
     GOLF_ASSIGN(TensorGroup read, ReadGroup(*group, bytes.size(), raw));
-    if (!contents_.group(read.name).empty())
+    if (!names.insert(View(group->name())).second)
       return Bad("group '" + read.name + "' stands there twice");
     contents_.groups.push_back(std::move(read));
   }
   if (!raw.done()) return Bad("bytes after the last tensor");
   if (table.integers() != nullptr) {
-    for (const schema::Integer* i : *table.integers())
-      contents_.integers[i->name()->str()] = i->value();
+    for (const schema::Integer* i : *table.integers()) {
+      if (!contents_.integers.emplace(i->name()->str(), i->value()).second)
+        return Bad("integer '" + i->name()->str() + "' stands there twice");
+    }
   }
   if (table.reals() != nullptr) {
-    for (const schema::Real* r : *table.reals()) contents_.reals[r->name()->str()] = r->value();
+    for (const schema::Real* r : *table.reals()) {
+      if (!contents_.reals.emplace(r->name()->str(), r->value()).second)
+        return Bad("real '" + r->name()->str() + "' stands there twice");
+    }
   }
   return {};
 }

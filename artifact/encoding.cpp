@@ -79,9 +79,12 @@ Status CheckEncodedTensor(const EncodedTensor& tensor) {
   if (lowest < tensor.encoding.lowest || highest > tensor.encoding.highest)
     return bad("a code outside its range");
   const std::vector<float> scales = tensor.ScalesAsFloat();
-  const bool good =
-      std::all_of(scales.begin(), scales.end(), [&](float s) { return finite(s) && s > 0; });
-  return good ? Status() : bad("a scale that is not positive and finite");
+  const float largest_code = std::max<float>(highest, -static_cast<float>(lowest));
+  const bool good = std::all_of(scales.begin(), scales.end(), [&](float s) {
+    return finite(s) && s > 0 && finite(s * largest_code);
+  });
+  return good ? Status()
+              : bad("a scale that is not positive and finite, or makes a weight infinite");
 }
 
 }  // namespace golf

@@ -56,8 +56,8 @@ struct EncodedTensor {
 // weight = float(code) * float(scale), or the stored float. `weights` has one element per element of the tensor.
 void Dequantise(const EncodedTensor& tensor, std::span<float> weights);
 
-// What every stored tensor satisfies: codes within their range, scales positive and finite, floats finite. kBadData names
-// the tensor. Sizes must already fit shape and encoding.
+// What every stored tensor satisfies: codes within their range, scales positive, floats, scales and weights finite. kBadData
+// names the tensor. Sizes must already fit shape and encoding.
 Status CheckEncodedTensor(const EncodedTensor& tensor);
 
 }  // namespace golf

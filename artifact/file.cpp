@@ -51,13 +51,21 @@ Result<size_t> RegularFileSize(int fd, const std::string& path) {
   return static_cast<size_t>(info.st_size);
 }
 
-Status SyncFolderOf(const std::string& path) {
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  const std::string folder = parent.empty() ? std::string(".") : parent.string();
-  const Descriptor d{OpenRetrying(folder.c_str(), O_RDONLY | O_DIRECTORY)};
-  if (d.fd < 0) return IoError(folder, "open the folder");
-  // Some file systems have no fsync for folders and say EINVAL; the rename is then as durable as it gets.
-  if (SyncRetrying(d.fd) != 0 && errno != EINVAL) return IoError(folder, "sync the folder");
+int TruncateRetrying(int fd, off_t bytes) {
+  int rc;
+  do {
+    rc = ::ftruncate(fd, bytes);
+  } while (rc != 0 && errno == EINTR);
+  return rc;
+}
+
+Status WriteAll(int fd, const std::string& path, std::span<const uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), std::min<size_t>(bytes.size(), 1 << 30));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return IoError(path, "write");
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
   return {};
 }
 
@@ -137,33 +145,78 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path) {
     struct stat opened, named;
     if (::fstat(d.fd, &opened) != 0) return IoError(temporary, "stat");
     if (::stat(temporary.c_str(), &named) != 0 || opened.st_ino != named.st_ino) continue;
-    if (::ftruncate(d.fd, 0) != 0) return IoError(temporary, "truncate");
+    if (TruncateRetrying(d.fd, 0) != 0) return IoError(temporary, "truncate");
     return AtomicFile(path, temporary, std::exchange(d.fd, -1));
   }
   return Status{Code::kBusy, path + ": another process is writing this file"};
 }
 
 Status AtomicFile::Write(std::span<const uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(descriptor_, bytes.data(), std::min<size_t>(bytes.size(), 1 << 30));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return IoError(temporary_, "write");
-    bytes = bytes.subspan(static_cast<size_t>(n));
-  }
-  return {};
+  return WriteAll(descriptor_, temporary_, bytes);
 }
 
 Status AtomicFile::Commit() {
   if (SyncRetrying(descriptor_) != 0) return IoError(temporary_, "sync");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return IoError(path_, "rename into place");
   ::close(std::exchange(descriptor_, -1));
-  return SyncFolderOf(path_);
+  return SyncFolder(std::filesystem::path(path_).parent_path().string());
 }
 
 Status WriteFileAtomically(const std::string& path, std::span<const uint8_t> bytes) {
   GOLF_ASSIGN(AtomicFile file, AtomicFile::Create(path));
   GOLF_TRY(file.Write(bytes));
   return file.Commit();
+}
+
+GrowingFile::GrowingFile(std::string path, int descriptor)
+    : path_(std::move(path)), descriptor_(descriptor) {}
+
+GrowingFile::GrowingFile(GrowingFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+GrowingFile& GrowingFile::operator=(GrowingFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+GrowingFile::~GrowingFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<GrowingFile> GrowingFile::Open(const std::string& path) {
+  const int fd = OpenRetrying(path.c_str(), O_RDWR | O_CREAT | O_APPEND, 0666);
+  if (fd < 0) return IoError(path, "open");
+  return GrowingFile(path, fd);
+}
+
+Status GrowingFile::CutUnfinishedLine() {
+  GOLF_ASSIGN(const size_t size, RegularFileSize(descriptor_, path_));
+  size_t end = size;
+  while (end > 0) {
+    char last = 0;
+    const ssize_t n = ::pread(descriptor_, &last, 1, static_cast<off_t>(end - 1));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return IoError(path_, "read");
+    if (last == '\n') break;
+    --end;
+  }
+  if (end < size && TruncateRetrying(descriptor_, static_cast<off_t>(end)) != 0)
+    return IoError(path_, "truncate");
+  return {};
+}
+
+Status GrowingFile::Append(std::span<const uint8_t> bytes) {
+  return WriteAll(descriptor_, path_, bytes);
+}
+
+Status SyncFolder(const std::string& folder) {
+  const std::string path = folder.empty() ? "." : folder;
+  const Descriptor d{OpenRetrying(path.c_str(), O_RDONLY | O_DIRECTORY)};
+  if (d.fd < 0) return IoError(path, "open the folder");
+  // Some file systems have no fsync for folders and say EINVAL; names are then as durable as they get.
+  if (SyncRetrying(d.fd) != 0 && errno != EINVAL) return IoError(path, "sync the folder");
+  return {};
 }
 
 }  // namespace golf

@@ -55,6 +55,30 @@ class AtomicFile {
 
 Status WriteFileAtomically(const std::string& path, std::span<const uint8_t> bytes);
 
+// A file of records that grows at its end. A record is in the file when Append returns; one that was being written when
+// the process died or the disk was full may be there in part.
+class GrowingFile {
+ public:
+  // Makes the file where it is missing, and goes on at its end where it is not.
+  static Result<GrowingFile> Open(const std::string& path);
+  GrowingFile(GrowingFile&& other) noexcept;
+  GrowingFile& operator=(GrowingFile&& other) noexcept;
+  ~GrowingFile();
+
+  // For files of lines: removes what stands after the last '\n'.
+  Status CutUnfinishedLine();
+  Status Append(std::span<const uint8_t> bytes);
+  const std::string& path() const { return path_; }
+
+ private:
+  GrowingFile(std::string path, int descriptor);
+  std::string path_;
+  int descriptor_ = -1;
+};
+
+// Makes the names in a folder durable: what was created, renamed or deleted there.
+Status SyncFolder(const std::string& folder);
+
 inline std::span<const uint8_t> AsBytes(const std::string& text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }

@@ -31,8 +31,10 @@ std::string Fingerprint(const TensorSet& weights) {
 }  // namespace
 
 Result<std::unique_ptr<AuditLog>> AuditLog::Create(const std::string& path, const RunFacts& facts) {
-  const int descriptor =
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+  int descriptor;
+  do {
+    descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+  } while (descriptor < 0 && errno == EINTR);
   if (descriptor < 0)
     return Status(Code::kIo, fmt::format("cannot create {}: {}", path, std::strerror(errno)));
   std::unique_ptr<AuditLog> log(new AuditLog(path, descriptor));
@@ -95,8 +97,11 @@ Status AuditLog::Finish() {
                   {"count", totals_.targets},
                   {"loss_nats", totals_.loss_nats()},
                   {"bits_per_byte", totals_.bits_per_byte()}}));
-  if (fsync(descriptor_) != 0 && errno != EINVAL &&
-      errno != EROFS) {  // EINVAL: a pipe or /dev/null
+  int synced;
+  do {
+    synced = fsync(descriptor_);
+  } while (synced != 0 && errno == EINTR);
+  if (synced != 0 && errno != EINVAL && errno != EROFS) {  // EINVAL: a pipe or /dev/null
     return {Code::kIo, fmt::format("cannot sync {}: {}", path_, std::strerror(errno))};
   }
   return {};

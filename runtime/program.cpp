@@ -51,6 +51,26 @@ Status CheckNames(const schema::ProgramT& program) {
   return {};
 }
 
+// Unpacking copies every name and list as often as a table refers to it, and tables may share them: a file of a megabyte
+// could ask for gigabytes. An honest one says everything once, so the copies fit into its size.
+bool CopiesFit(const schema::Program& program, size_t file_bytes) {
+  size_t copied = 0;
+  const auto count = [&copied](const auto* list) {
+    if (list != nullptr) copied += list->size() * sizeof(*list->data());
+  };
+  for (const schema::Value* value : *program.values()) count(value->name());
+  for (const schema::Weight* weight : *program.weights()) {
+    count(weight->name());
+    count(weight->shape());
+  }
+  for (const schema::Step* step : *program.steps()) {
+    count(step->inputs());
+    count(step->outputs());
+    count(step->weights());
+  }
+  return copied <= file_bytes;
+}
+
 }  // namespace
 
 Status CheckProgram(const schema::ProgramT& program) {
@@ -144,8 +164,9 @@ Result<std::unique_ptr<schema::ProgramT>> ParseProgram(std::span<const uint8_t> 
   if (bytes.size() < 8 || !verifier.VerifyBuffer<schema::Program>(nullptr)) {
     return Status(Code::kBadData, "program: its bytes are damaged");
   }
-  std::unique_ptr<schema::ProgramT> program(
-      flatbuffers::GetRoot<schema::Program>(bytes.data())->UnPack());
+  const auto* root = flatbuffers::GetRoot<schema::Program>(bytes.data());
+  if (!CopiesFit(*root, bytes.size())) return Bad("its tables share names or lists");
+  std::unique_ptr<schema::ProgramT> program(root->UnPack());
   GOLF_TRY(CheckProgram(*program));
   return program;
 }

@@ -35,7 +35,7 @@ void TensorSet::Free::operator()(float* p) const {
   ::operator delete (p, std::align_val_t{kAlignment});
 }
 
-TensorSet::TensorSet(const schema::ProgramT& program) {
+void TensorSet::LayOut(const schema::ProgramT& program) {
   auto layout = std::make_shared<std::vector<Entry>>();
   for (const auto& weight : program.weights) {
     const size_t size = ElementCount(weight->shape);
@@ -43,7 +43,21 @@ TensorSet::TensorSet(const schema::ProgramT& program) {
     total_ += (size + kFloatsPerLine - 1) / kFloatsPerLine * kFloatsPerLine;
   }
   layout_ = std::move(layout);
+}
+
+TensorSet::TensorSet(const schema::ProgramT& program) {
+  LayOut(program);
   data_.reset(AllocateZeroed(total_));
+}
+
+Result<TensorSet> TensorSet::From(const schema::ProgramT& program,
+                                  std::span<const TensorView> tensors) {
+  TensorSet set;
+  set.LayOut(program);
+  GOLF_TRY(set.CheckLoad(tensors));
+  set.data_.reset(AllocateZeroed(set.total_));
+  set.Copy(tensors);
+  return set;
 }
 
 TensorSet TensorSet::SameLayout() const {
@@ -75,6 +89,17 @@ void TensorSet::CopyFrom(const TensorSet& other) {
 void TensorSet::SetZero() { std::memset(data_.get(), 0, total_ * sizeof(float)); }
 
 Status TensorSet::Load(std::span<const TensorView> tensors) {
+  GOLF_TRY(CheckLoad(tensors));
+  Copy(tensors);
+  return {};
+}
+
+void TensorSet::Copy(std::span<const TensorView> tensors) {
+  for (const TensorView& tensor : tensors)
+    std::ranges::copy(tensor.data, (*this)[Find(tensor.name)].begin());
+}
+
+Status TensorSet::CheckLoad(std::span<const TensorView> tensors) const {
   std::vector<bool> given(count(), false);
   for (const TensorView& tensor : tensors) {
     const size_t i = Find(tensor.name);
@@ -93,7 +118,6 @@ Status TensorSet::Load(std::span<const TensorView> tensors) {
                           tensor.name, ShapeText(shape(i)), ShapeText(tensor.shape))};
     }
     given[i] = true;
-    std::ranges::copy(tensor.data, (*this)[i].begin());
   }
   for (size_t i = 0; i < count(); ++i) {
     if (!given[i]) {

@@ -47,7 +47,15 @@ class TensorSet {
   // Copies tensors in by name. Every weight must be given exactly once with its shape, and nothing else.
   Status Load(std::span<const TensorView> tensors);
 
+  // A new set with these tensors in it, for a program from a file: nothing is allocated before it is clear that the
+  // tensors are its weights, for it may claim gigabytes of them.
+  static Result<TensorSet> From(const schema::ProgramT& program,
+                                std::span<const TensorView> tensors);
+
  private:
+  void LayOut(const schema::ProgramT& program);
+  Status CheckLoad(std::span<const TensorView> tensors) const;
+  void Copy(std::span<const TensorView> tensors);
   struct Entry {
     std::string name;
     std::vector<uint32_t> shape;

@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <new>
 
+#include "tools/bus_error.h"
+
 namespace golf {
 namespace {
 
@@ -29,6 +31,7 @@ void AddOutputFlags(CLI::App& app, OutputFlags& output) {
 }
 
 int RunProgram(CLI::App& app, int argc, char** argv, const std::function<Status()>& body) {
+  ReportBusErrors();
   app.name(program_invocation_short_name);
   app.set_version_flag("--version", std::string(program_invocation_short_name) + " " GOLF_VERSION);
   try {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -76,8 +78,11 @@ Result<bool> DocumentReader::Next(std::string& document) {
 
 Status DocumentReader::OpenNextFile() {
   const std::string& path = source_.files[next_file_++];
-  in_.open(path, std::ios::binary);
-  if (!in_) return {Code::kIo, path + ": cannot be opened"};
+  do {
+    in_.clear();
+    in_.open(path, std::ios::binary);
+  } while (!in_ && errno == EINTR);
+  if (!in_) return {Code::kIo, path + ": cannot open: " + std::strerror(errno)};
   format_ = source_.format == DocumentFormat::kByName ? FormatByName(path) : source_.format;
   line_number_ = 0;
   pending_heading_.clear();
@@ -87,7 +92,10 @@ Status DocumentReader::OpenNextFile() {
 // The next line with its \n, if it has one. False at the end of the file.
 Result<bool> DocumentReader::ReadLine(std::string& line) {
   if (!std::getline(in_, line)) {
-    if (in_.bad()) return Status(Code::kIo, source_.files[next_file_ - 1] + ": read error");
+    if (in_.bad()) {
+      return Status(Code::kIo,
+                    source_.files[next_file_ - 1] + ": cannot read: " + std::strerror(errno));
+    }
     return false;
   }
   ++line_number_;

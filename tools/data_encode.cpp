@@ -223,14 +223,18 @@ Result<nlohmann::ordered_json> EncodeDataset(const EncodeSettings& settings,
   fs::path partial = folder;
   partial += ".partial";
   std::error_code error;
-  fs::remove_all(partial, error);  // of a run that was killed
-  fs::create_directories(partial, error);
+  fs::remove_all(partial, error);  // of a run that was killed; its shards must not mix with ours
+  if (!error) fs::create_directories(partial, error);
   if (error) return Status(Code::kIo, partial.string() + ": " + error.message());
 
   auto description = EncodeInto(partial, settings, output);
   if (description.ok()) {
     fs::rename(partial, folder, error);
-    if (error) description = Status(Code::kIo, folder.string() + ": " + error.message());
+    if (error) {
+      description = Status(Code::kIo, folder.string() + ": " + error.message());
+    } else {
+      GOLF_TRY(SyncFolder(folder.parent_path().string()));
+    }
   }
   if (!description.ok()) fs::remove_all(partial, error);
   return description;

@@ -144,9 +144,7 @@ Result<Network> LoadNetwork(const RunFlags& flags, RunFacts& facts) {
   facts.tokenizer_sha256 = artifact.tokenizer_sha256();
   Network network;
   GOLF_ASSIGN(network.program, ParseProgram(artifact.program_bytes()));
-  network.weights = TensorSet(*network.program);
-  const std::vector<TensorView> tensors = artifact.tensors();
-  GOLF_TRY(network.weights.Load(tensors));
+  GOLF_ASSIGN(network.weights, TensorSet::From(*network.program, artifact.tensors()));
   network.byte_table = artifact.byte_table();
   return network;
 }

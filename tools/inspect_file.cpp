@@ -25,8 +25,7 @@ Result<ordered_json> NetworkFacts(const InspectFlags& f, std::span<const uint8_t
   auto program = ParseProgram(program_bytes);
   if (!program.ok()) return bad(program.status());
   if (f.verify) {
-    TensorSet set(**program);
-    if (Status s = set.Load(weights); !s.ok()) return bad(s);
+    if (const auto set = TensorSet::From(**program, weights); !set.ok()) return bad(set.status());
   }
   uint64_t parameters = 0;
   for (const TensorView& t : weights) parameters += t.data.size();

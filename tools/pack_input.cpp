@@ -20,8 +20,9 @@ Status AddPath(const std::string& path, const Status& status) {
 // Orders the tensors as the program does; each weight of it exactly once and nothing else.
 Status LoadWeights(const std::string& path, const schema::ProgramT& program,
                    std::span<const TensorView> tensors, PackInput& input) {
-  input.weights = TensorSet(program);
-  return AddPath(path, input.weights.Load(tensors));
+  Result<TensorSet> weights = TensorSet::From(program, tensors);
+  if (weights.ok()) input.weights = std::move(*weights);
+  return AddPath(path, weights.status());
 }
 
 Status LoadTokenizer(const PackInputFlags& flags, const schema::ProgramT& program,

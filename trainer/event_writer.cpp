@@ -4,9 +4,8 @@
 
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
+#include <filesystem>
 
 namespace golf {
 namespace {
@@ -67,19 +66,15 @@ Result<EventWriter> EventWriter::Create(const std::string& folder) {
   auto seconds = std::chrono::duration_cast<std::chrono::seconds>(
                      std::chrono::system_clock::now().time_since_epoch())
                      .count();
-  for (int attempt = 0;; ++attempt, ++seconds) {
-    std::string path = fmt::format("{}/events.out.tfevents.{}.golf", folder, seconds);
-    std::FILE* file = std::fopen(path.c_str(), "wxb");
-    if (file == nullptr) {
-      if (errno == EEXIST && attempt < 1000) continue;
-      return Status(Code::kIo, fmt::format("{}: cannot create: {}", path, std::strerror(errno)));
-    }
-    EventWriter writer(std::move(path), file);
-    std::string event = EventHead(0);
-    AppendBytes(event, 3, "brain.Event:2");
-    GOLF_TRY(writer.WriteRecord(event));
-    return writer;
-  }
+  const auto path = [&] { return fmt::format("{}/events.out.tfevents.{}.golf", folder, seconds); };
+  std::error_code missing;
+  while (std::filesystem::exists(path(), missing)) ++seconds;
+  GOLF_ASSIGN(GrowingFile file, GrowingFile::Open(path()));
+  EventWriter writer(std::move(file));
+  std::string event = EventHead(0);
+  AppendBytes(event, 3, "brain.Event:2");
+  GOLF_TRY(writer.WriteRecord(event));
+  return writer;
 }
 
 Status EventWriter::AddScalars(uint64_t step,
@@ -103,11 +98,7 @@ Status EventWriter::WriteRecord(const std::string& data) {
   AppendFixed(record, MaskCrc(Crc32c(record)));
   record += data;
   AppendFixed(record, MaskCrc(Crc32c(data)));
-  if (std::fwrite(record.data(), 1, record.size(), file_.get()) != record.size() ||
-      std::fflush(file_.get()) != 0) {
-    return {Code::kIo, fmt::format("{}: cannot write: {}", path_, std::strerror(errno))};
-  }
-  return {};
+  return file_.Append(AsBytes(record));
 }
 
 }  // namespace golf

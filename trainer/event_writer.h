@@ -5,13 +5,12 @@
 // Sources: tensorflow/core/lib/io/record_writer.h, tensorflow/core/util/event.proto, framework/summary.proto.
 #pragma once
 #include <cstdint>
-#include <cstdio>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "artifact/file.h"
 #include "kernels/base/status.h"
 
 namespace golf {
@@ -25,19 +24,15 @@ class EventWriter {
   // Creates <folder>/events.out.tfevents.<seconds>.golf (another name if that exists) and writes its version record.
   static Result<EventWriter> Create(const std::string& folder);
 
-  // Flushed at once; kIo names the file.
+  // In the file at once; kIo names it.
   Status AddScalars(uint64_t step, std::span<const std::pair<std::string_view, double>> scalars);
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return file_.path(); }
 
  private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  EventWriter(std::string path, std::FILE* file) : path_(std::move(path)), file_(file) {}
+  explicit EventWriter(GrowingFile file) : file_(std::move(file)) {}
   Status WriteRecord(const std::string& data);
 
-  std::string path_;
-  std::unique_ptr<std::FILE, Close> file_;
+  GrowingFile file_;
 };
 
 }  // namespace golf

@@ -37,7 +37,10 @@ Result<OutputFolder> OutputFolder::Open(const std::string& path) {
   fs::create_directories(path, error);
   if (error) return IoError(path, "cannot create the folder", error.message());
   const std::string lock_path = path + "/.lock";
-  const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  int lock;
+  do {
+    lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  } while (lock < 0 && errno == EINTR);
   if (lock < 0) return IoError(lock_path, "cannot open", std::strerror(errno));
   OutputFolder folder(path, lock);
   int locked;

@@ -52,9 +52,50 @@ toml::node* Child(toml::node& parent, std::string_view key) {
   return nullptr;
 }
 
+// Tables nest as deep as a dotted key is long, and the library takes one apart by recursion: a long enough key would
+// overflow the stack. Values it limits to 256 levels, each of which may have a key of its own.
+constexpr int kMaxDots = 16;
+
+// The line of the first stretch between two delimiters with too many dots to be a key of ours, or 0.
+size_t LineOfEndlessKey(std::string_view text) {
+  size_t line = 1;
+  int dots = 0;
+  for (const char c : text) {
+    if (c == '.' && ++dots > kMaxDots) return line;
+    if (c == '\n' || c == '=' || c == ',' || c == '{' || c == '[') dots = 0;
+    if (c == '\n') ++line;
+  }
+  return 0;
+}
+
+// toml++ 3.3 runs into undefined behaviour on some characters beyond ASCII where it expects white space or a key, so
+// that they are allowed in comments only. The line of the first elsewhere, or 0.
+size_t LineBeyondAscii(std::string_view text) {
+  size_t line = 1;
+  bool comment = false;
+  for (const char c : text) {
+    if (c == '\n') {
+      ++line;
+      comment = false;
+    }
+    comment = comment || c == '#';
+    if (!comment && (static_cast<unsigned char>(c) & 0x80U) != 0) return line;
+  }
+  return 0;
+}
+
 }  // namespace
 
 Result<toml::table> ParseToml(const std::string& text, const std::string& source) {
+  if (const size_t line = LineOfEndlessKey(text); line > 0) {
+    return Status(Code::kUsage, fmt::format("recipe '{}' line {}: more than {} dots in a row",
+                                            source, line, kMaxDots));
+  }
+  if (const size_t line = LineBeyondAscii(text); line > 0) {
+    return Status(Code::kUsage,
+                  fmt::format("recipe '{}' line {}: a character beyond ASCII outside a comment",
+                              source, line));
+  }
   try {
     return toml::parse(text, source);
   } catch (const toml::parse_error& error) {
@@ -162,7 +203,10 @@ void TableReader::Read(std::string_view key, double& field) {
   const toml::node* node = Find(key);
   if (node == nullptr) return;
   if (!node->is_number()) return Fail(key, "expected a number, found " + TomlValueText(*node));
-  field = *node->value<double>();
+  // Not value<double>(): it gives nothing for integers that a double does not hold exactly.
+  const toml::value<int64_t>* integer = node->as_integer();
+  field =
+      integer != nullptr ? static_cast<double>(integer->get()) : node->as_floating_point()->get();
 }
 
 void TableReader::Read(std::string_view key, float& field) {

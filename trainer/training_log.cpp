@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -13,14 +11,10 @@ namespace golf {
 using Json = nlohmann::ordered_json;
 
 Result<TrainingLog> TrainingLog::Open(const std::string& folder) {
-  std::string path = fmt::format("{}/log.jsonl", folder);
-  std::FILE* file = std::fopen(path.c_str(), "ab");
-  if (file == nullptr) {
-    return Status(Code::kIo, fmt::format("{}: cannot open: {}", path, std::strerror(errno)));
-  }
-  std::unique_ptr<std::FILE, Close> owned(file);
+  GOLF_ASSIGN(GrowingFile file, GrowingFile::Open(fmt::format("{}/log.jsonl", folder)));
+  GOLF_TRY(file.CutUnfinishedLine());
   GOLF_ASSIGN(EventWriter events, EventWriter::Create(folder));
-  return TrainingLog(std::move(path), owned.release(), std::move(events));
+  return TrainingLog(std::move(file), std::move(events));
 }
 
 Status TrainingLog::Line(const char* event, const Json& fields) {
@@ -29,11 +23,7 @@ Status TrainingLog::Line(const char* event, const Json& fields) {
   line.update(fields);
   // A path need not be UTF-8; a log line has to be.
   const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
-  if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size() ||
-      std::fflush(file_.get()) != 0) {
-    return {Code::kIo, fmt::format("{}: cannot write: {}", path_, std::strerror(errno))};
-  }
-  return {};
+  return file_.Append(AsBytes(text));
 }
 
 Status TrainingLog::Start(const std::string& recipe, size_t parameters, uint64_t step,

@@ -10,12 +10,11 @@
 //   note        text
 #pragma once
 #include <cstdint>
-#include <cstdio>
-#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
+#include "artifact/file.h"
 #include "kernels/base/status.h"
 #include "trainer/event_writer.h"
 #include "trainer/trainer.h"
@@ -25,7 +24,7 @@ namespace golf {
 
 class TrainingLog {
  public:
-  // Appends to <folder>/log.jsonl and starts a new event file.
+  // Appends to <folder>/log.jsonl, without a line that was cut short there, and starts a new event file.
   static Result<TrainingLog> Open(const std::string& folder);
 
   Status Start(const std::string& recipe, size_t parameters, uint64_t step,
@@ -37,15 +36,11 @@ class TrainingLog {
   Status Note(const std::string& text);
 
  private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  TrainingLog(std::string path, std::FILE* file, EventWriter events)
-      : path_(std::move(path)), file_(file), events_(std::move(events)) {}
+  TrainingLog(GrowingFile file, EventWriter events)
+      : file_(std::move(file)), events_(std::move(events)) {}
   Status Line(const char* event, const nlohmann::ordered_json& fields);
 
-  std::string path_;
-  std::unique_ptr<std::FILE, Close> file_;
+  GrowingFile file_;
   EventWriter events_;
 };
 

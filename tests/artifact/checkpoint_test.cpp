@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "artifact/checkpoint_layout.h"
+#include "schemas/checkpoint_generated.h"
 #include "tests/artifact/samples.h"
 #include "tests/support/temp_folder.h"
 
@@ -169,6 +170,57 @@ TEST(AtomicFile, FailsWithPathAndReason) {
   EXPECT_EQ(status.code(), Code::kIo);
   EXPECT_THAT(status.message(),
               testing::HasSubstr("/no/such/folder/x.partial: cannot create: No such file"));
+}
+
+// A checkpoint of a description alone, with checksums that fit.
+std::string WithDescription(const TempFolder& folder, flatbuffers::FlatBufferBuilder& builder) {
+  CheckpointHeader header;
+  const size_t bytes = builder.GetSize(), padding = CheckpointPadding(bytes);
+  header.file_bytes = sizeof(header) + bytes + padding;
+  header.description_bytes = bytes;
+  header.description_xxh3 = Xxh3({builder.GetBufferPointer(), bytes});
+  header.header_xxh3 = HeaderXxh3(header);
+  std::string file(reinterpret_cast<const char*>(&header), sizeof(header));
+  file.append(reinterpret_cast<const char*>(builder.GetBufferPointer()), bytes);
+  return folder.Write("made.ckpt", file + std::string(padding, '\0'));
+}
+
+// 800 KB that would cost 40 GB of copies of one long name, were each made.
+TEST(Checkpoint, TablesThatShareANameAreRefused) {
+  const TempFolder folder;
+  flatbuffers::FlatBufferBuilder builder;
+  const auto name = builder.CreateString(std::string(400'000, 'x'));
+  const auto tensors = builder.CreateVector<flatbuffers::Offset<schema::CheckpointTensor>>({});
+  const auto group = schema::CreateTensorGroup(builder, name, tensors);
+  const auto groups =
+      builder.CreateVector(std::vector<flatbuffers::Offset<schema::TensorGroup>>(100'000, group));
+  const auto program = builder.CreateVector(std::vector<uint8_t>(8));
+  schema::FinishCheckpointBuffer(builder, schema::CreateCheckpoint(builder, program, 0, 0, groups));
+  const auto loaded = Checkpoint::Open(WithDescription(folder, builder));
+  EXPECT_EQ(loaded.status().code(), Code::kBadData);
+  EXPECT_THAT(loaded.status().message(), testing::HasSubstr("share names"));
+}
+
+TEST(Checkpoint, NothingStandsInItTwice) {
+  const TempFolder folder;
+  const auto message = [&](const auto& edit) {
+    schema::CheckpointT table;
+    table.program.resize(8);
+    edit(table);
+    flatbuffers::FlatBufferBuilder builder;
+    schema::FinishCheckpointBuffer(builder, schema::Checkpoint::Pack(builder, &table));
+    return Checkpoint::Open(WithDescription(folder, builder)).status().message();
+  };
+  EXPECT_EQ(message([](auto&) {}), "");
+  const auto twice = [](auto& list) {
+    for (int i = 0; i < 2; ++i) {
+      list.push_back(std::make_unique<std::remove_reference_t<decltype(*list[0])>>());
+      list.back()->name = "step";
+    }
+  };
+  EXPECT_THAT(message([&](auto& t) { twice(t.groups); }), testing::HasSubstr("group 'step'"));
+  EXPECT_THAT(message([&](auto& t) { twice(t.integers); }), testing::HasSubstr("integer 'step'"));
+  EXPECT_THAT(message([&](auto& t) { twice(t.reals); }), testing::HasSubstr("real 'step'"));
 }
 
 }  // namespace

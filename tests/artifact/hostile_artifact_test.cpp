@@ -244,6 +244,16 @@ const Tampering kTamperings[] = {
 INSTANTIATE_TEST_SUITE_P(ArtifactReader, ArtifactTampering, testing::ValuesIn(kTamperings),
                          [](const auto& tampering) { return tampering.param.name; });
 
+TEST(ArtifactReader, RefusesAScaleThatMakesAWeightInfinite) {
+  const float scale = 1e37F;
+  EncodedTensor tensor{
+      "t", {2}, {Storage::kCodes, -128, 127, ScaleType::kFloat32}, {1, 0x80}, Bytes(4)};
+  std::memcpy(tensor.scales.data(), &scale, sizeof(scale));
+  EXPECT_EQ(CheckEncodedTensor(tensor).code(), Code::kBadData);  // -128 * 1e37
+  tensor.data[1] = 0xf0;
+  EXPECT_TRUE(CheckEncodedTensor(tensor).ok());  // -16 * 1e37
+}
+
 // Stream 0 of the sample holds the codes of both matrices: 12 * 8 + 24 * 8 bytes.
 constexpr size_t kCodes = 12 * 8 + 24 * 8;
 

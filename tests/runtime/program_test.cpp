@@ -2,9 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <functional>
 
+#include "runtime/weights.h"
 #include "schemas/program_generated.h"
 #include "trainer/network.h"
 
@@ -99,6 +101,40 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"NoOperation", [](auto& p) { p.steps[1]->operation.Reset(); }, "does not know"},
         Damage{"OutputTwice", [](auto& p) { p.steps[1]->outputs = p.steps[0]->outputs; }, "again"}),
     [](const auto& p) { return p.param.name; });
+
+// 400 KB that would unpack to 1.6 GB: every step is the same table with one long list.
+TEST(Program, TablesThatShareAListAreRefused) {
+  flatbuffers::FlatBufferBuilder builder;
+  const auto inputs = builder.CreateVector(std::vector<uint32_t>(100'000));
+  const auto step = schema::CreateStep(builder, schema::Operation::Add,
+                                       schema::CreateAdd(builder).Union(), inputs);
+  const auto value = schema::CreateValue(builder, builder.CreateString("v"), 1);
+  const std::vector<flatbuffers::Offset<schema::Step>> steps(4096, step);
+  const std::vector<flatbuffers::Offset<schema::Value>> values(4096, value);
+  builder.Finish(schema::CreateProgram(
+      builder, builder.CreateString("bomb"), 8, 8, builder.CreateVector(values),
+      builder.CreateVector<flatbuffers::Offset<schema::Weight>>({}), builder.CreateVector(steps)));
+  const auto parsed = ParseProgram({builder.GetBufferPointer(), builder.GetSize()});
+  EXPECT_EQ(parsed.status().code(), Code::kBadData);
+  EXPECT_THAT(parsed.status().message(), testing::HasSubstr("share"));
+}
+
+// A small file may hold a sound program of 2^31 weights, 8 GiB, without the weights.
+TEST(Program, NothingIsAllocatedForWeightsThatAreMissing) {
+  auto program = Small();
+  for (auto& weight : program->weights) {
+    if (weight->name == "bigram_emb.embed.weight") weight->shape[0] = 1U << 27;
+  }
+  ASSERT_TRUE(CheckProgram(*program).ok());
+  rlimit before;
+  getrlimit(RLIMIT_DATA, &before);
+  const rlimit gibibyte{size_t{1} << 30, before.rlim_max};
+  setrlimit(RLIMIT_DATA, &gibibyte);
+  const auto weights = TensorSet::From(*program, {});
+  setrlimit(RLIMIT_DATA, &before);
+  EXPECT_EQ(weights.status().code(), Code::kBadData);
+  EXPECT_THAT(weights.status().message(), testing::HasSubstr("missing"));
+}
 
 }  // namespace
 }  // namespace golf

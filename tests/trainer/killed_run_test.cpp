@@ -1,4 +1,5 @@
 // golf-train as a process: killed at random moments and started again, stopped by a signal, started twice.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
@@ -106,6 +107,22 @@ TEST_F(KilledRun, TermEndsWithACheckpointAndALockKeepsOthersOut) {
   process.Signal(SIGTERM);
   EXPECT_EQ(process.Wait(), static_cast<int>(Code::kInterrupted));
   EXPECT_TRUE(HasCheckpoint("out"));
+}
+
+TEST_F(KilledRun, NamesAShardThatIsCutShortWhileItIsRead) {
+  // More than a page, or what lies behind the end would be zeros and not missing.
+  const std::string shard = folder_ + "/train.bin";
+  ASSERT_TRUE(WriteTokenShard(shard, test::TinyTokens(500'000, 1)).ok());
+  auto arguments = Arguments("out", 100'000'000);
+  testing::internal::CaptureStderr();
+  const Process process(arguments);
+  for (int i = 0; i < 600 && !HasCheckpoint("out"); ++i)
+    std::this_thread::sleep_for(milliseconds(50));
+  fs::resize_file(shard, 1024);
+  EXPECT_EQ(process.Wait(), static_cast<int>(Code::kIo));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              testing::AllOf(testing::HasSubstr("golf-train: error: "),
+                             testing::HasSubstr("train.bin: cannot read")));
 }
 
 }  // namespace

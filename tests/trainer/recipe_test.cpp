@@ -86,6 +86,27 @@ TEST(Recipe, SyntaxErrorsAreNamedWithTheirLine) {
   EXPECT_THAT(Message("name = \"a\"\n= 3\n"), AllOf(HasSubstr("tiny.toml"), HasSubstr("line 2")));
 }
 
+// A dotted key makes a table per dot, and the library takes them apart by recursion.
+TEST(Recipe, AnEndlessKeyIsRefused) {
+  std::string key = "a";
+  for (int i = 0; i < 400'000; ++i) key += ".a";
+  EXPECT_THAT(Message(kTiny + key + " = 1\n"), HasSubstr("dots in a row"));
+  EXPECT_THAT(Message("[" + key + "]\n"), HasSubstr("line 1"));
+  EXPECT_TRUE(RecipeValues(key + " = 1\n").empty());
+}
+
+TEST(Recipe, CharactersBeyondAsciiBelongInComments) {
+  EXPECT_THAT(Message("name = \"a\"\n\u031d = 1\n"), HasSubstr("line 2: a character beyond ASCII"));
+  EXPECT_TRUE(ParseRecipe(kTiny + "# \u00fc\n", "tiny.toml", {}).ok());
+}
+
+TEST(Recipe, IntegersThatNoDoubleHoldsExactlyAreRounded) {
+  const std::vector<std::string> overrides = {"group.all.lr=9007199254740993"};
+  const Result<Recipe> recipe = ParseRecipe(kTiny, "tiny.toml", overrides);
+  ASSERT_TRUE(recipe.ok()) << recipe.status().message();
+  EXPECT_EQ(recipe->train.groups[0].lr, 9007199254740992.0);
+}
+
 TEST(Recipe, OverridesReachTablesAndGroups) {
   const std::vector<std::string> overrides = {"network.num_layers=4", "network.ve_layers=[2,3]",
                                               "network.xsa_last_n=2", "group.all.lr=0.5",
