@@ -200,7 +200,7 @@ TEST_F(GolfPack, SaysWhatIsMissingOrDoesNotBelong) {
   expect(checkpoint_, 2, "where to");
   expect(checkpoint_ + " --recipe nano --dry-run", 2, "--recipe and --set are for safetensors");
   expect(safetensors_ + " --dry-run", 2, "--recipe");
-  expect(safetensors_ + " --recipe nano --dry-run", 4, "expected shape (3, 192), found (1, 192)");
+  expect(safetensors_ + " --recipe pr598 --dry-run", 4, "expected shape (5, 512), found (1, 192)");
   expect(checkpoint_ + " --dry-run --preset pr99", 2, "pr99");
   expect(checkpoint_ + " --dry-run --level 23", 2, "level");
   expect(checkpoint_ + " --dry-run --code nowhere.py", 3, "nowhere.py");
