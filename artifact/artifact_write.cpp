@@ -38,16 +38,37 @@ class StreamAssignment {
     return Append(Shared(scales_, tensor.encoding.scale_bytes()), tensor.scales);
   }
 
-  std::vector<RawStream> Encode(int level) && {
+  std::vector<RawStream> Encode(int level, StreamCache* cache) && {
+    std::vector<Sha256Digest> keys(streams_.size());
 #pragma omp parallel for schedule(dynamic) if (total_bytes_ >= kWorthThreads)
     for (size_t i = 0; i < streams_.size(); ++i) {
-      streams_[i].encoded = EncodeStream(streams_[i].decoded, streams_[i].element_bytes, level);
+      RawStream& stream = streams_[i];
+      if (cache != nullptr) {
+        keys[i] = KeyOf(stream, level);
+        if (const auto known = cache->find(keys[i]); known != cache->end()) {
+          stream.encoded = known->second;
+          continue;
+        }
+      }
+      stream.encoded = EncodeStream(stream.decoded, stream.element_bytes, level);
+    }
+    if (cache != nullptr) {
+      for (size_t i = 0; i < streams_.size(); ++i) cache->emplace(keys[i], streams_[i].encoded);
     }
     return std::move(streams_);
   }
 
  private:
   using ByWidth = std::map<size_t, size_t>;
+
+  static Sha256Digest KeyOf(const RawStream& stream, int level) {
+    Sha256 digest;
+    const std::array<uint8_t, 2> settings = {static_cast<uint8_t>(level),
+                                             static_cast<uint8_t>(stream.element_bytes)};
+    digest.Update(settings);
+    digest.Update(stream.decoded);
+    return digest.Finish();
+  }
 
   size_t New(size_t width) {
     streams_.push_back({width, {}, {}});
@@ -128,7 +149,8 @@ std::vector<uint8_t> Assemble(const ArtifactHeader& header, std::span<const uint
 
 }  // namespace
 
-std::vector<uint8_t> SerialiseArtifact(const ArtifactContents& contents, int level) {
+std::vector<uint8_t> SerialiseArtifact(const ArtifactContents& contents, int level,
+                                       StreamCache* cache) {
   schema::ArtifactT root;
   root.program.assign(contents.program.begin(), contents.program.end());
   root.tokenizer = PackTokenizerInfo(contents.tokenizer);
@@ -147,7 +169,7 @@ std::vector<uint8_t> SerialiseArtifact(const ArtifactContents& contents, int lev
     }
     root.tensors.push_back(std::move(table));
   }
-  const std::vector<RawStream> streams = std::move(assignment).Encode(level);
+  const std::vector<RawStream> streams = std::move(assignment).Encode(level, cache);
   GOLF_CHECK(contents.tensors.size() <= kMaxTensors && streams.size() <= kMaxStreams &&
              encodings.size() <= kMaxEncodings);
   for (const RawStream& stream : streams) root.streams.push_back(Describe(stream));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "artifact/tensor_encoder.h"
 #include "kernels/base/check.h"
 
 namespace golf {
@@ -10,6 +11,7 @@ namespace {
 
 // PR 598 and 668: tensors of up to 65,536 elements are kept as floats, gains, gates and side embeddings as fp32.
 constexpr size_t kSmall = 65536;
+constexpr size_t kAny = PackingRule().max_elements;
 
 std::vector<PackingRule> SmallTensorRules() {
   return {{kSmall,
@@ -21,38 +23,86 @@ std::vector<PackingRule> SmallTensorRules() {
 
 Packing Pr598() {
   Packing packing{"pr598", SmallTensorRules()};
-  packing.rules.push_back({PackingRule().max_elements,
+  packing.rules.push_back({kAny,
                            {".mlp.", ".attn.", ".proj."},
                            quantisers::RowsWithSearch(-32, 31, quantisers::Clips5())});
-  packing.rules.push_back({PackingRule().max_elements, {}, quantisers::Int8PerTensor()});
+  packing.rules.push_back({kAny, {}, quantisers::Int8PerTensor()});
   return packing;
 }
 
 Packing Pr668() {
   Packing packing{"pr668", SmallTensorRules()};
-  packing.rules.push_back(
-      {PackingRule().max_elements, {}, quantisers::RowsWithSearch(-32, 31, quantisers::Clips15())});
+  packing.rules.push_back({kAny, {}, quantisers::RowsWithSearch(-32, 31, quantisers::Clips15())});
   return packing;
 }
 
 // Beyond a few thousand weights a matrix is worth its codes. No floor: each row has the step that fits it best, and the
 // codes are chosen with the step as stored. Token tables take part in the logits twice, so they get more levels.
-Packing Int6() {
+Packing OurRows(const std::string& name, int lowest, int highest) {
   constexpr size_t kVectors = 4096;
-  QuantiserSettings rows = quantisers::RowsWithSearch(-32, 31, quantisers::Clips15());
-  rows.floor_step = 0;
-  rows.choice = ClipChoice::kPerRow;
-  rows.use_stored_step = true;
   QuantiserSettings table = quantisers::Int8PerRow();
   table.floor_step = 0;
   table.clip_fractions = {1.0};
   table.use_stored_step = true;
-  constexpr size_t kAny = PackingRule().max_elements;
-  return {"int6",
-          {{kVectors, {}, Storage::kFloat16}, {kAny, {"tok_emb"}, table}, {kAny, {}, rows}}};
+  return {name,
+          {{kVectors, {}, Storage::kFloat16},
+           {kAny, {"tok_emb"}, table},
+           {kAny, {}, quantisers::BestRows(lowest, highest)}}};
 }
 
-Packing Float() { return {"float", {{PackingRule().max_elements, {}, Storage::kFloat32}}}; }
+// PR 1004 and 1232 keep everything small as fp16 and every table as int8 rows.
+Packing SmallAsHalf(const std::string& name) { return {name, {{kSmall, {}, Storage::kFloat16}}}; }
+
+PackingRule Tables() { return {kAny, {}, quantisers::Int8PerRow(), false}; }
+
+Packing Pr1004() {
+  Packing packing = SmallAsHalf("pr1004");
+  packing.prune = 0.10;
+  packing.rules.push_back(
+      {kAny, {".mlp.", ".attn."}, quantisers::RowsWithSearch(-15, 15, quantisers::Clips5())});
+  packing.rules.push_back(Tables());
+  return packing;
+}
+
+Packing Pr1232() {
+  Packing packing = SmallAsHalf("pr1232");
+  packing.rules.push_back({kAny, {".mlp.", ".attn."}, quantisers::RowsPlain(-32, 31, 1.0)});
+  packing.rules.push_back(Tables());
+  return packing;
+}
+
+Packing Pr1232Int6() {
+  Packing packing = SmallAsHalf("pr1232-int6");
+  packing.rules.push_back({kAny, {}, quantisers::RowsPlain(-32, 31, 1.0)});
+  return packing;
+}
+
+Packing Pr1238() {
+  Packing packing = Pr1004();
+  packing.name = "pr1238";
+  packing.prune = 0.05;
+  PackingRule int4{kAny, {}, quantisers::RowsWithSearch(-7, 7, quantisers::Clips5())};
+  for (int block = 2; block <= 8; ++block) {
+    for (const char* part : {".attn.c_v.", ".attn.proj.", ".mlp."})
+      int4.name_parts.push_back("blocks." + std::to_string(block) + part);
+  }
+  packing.rules.insert(packing.rules.begin() + 1, std::move(int4));
+  return packing;
+}
+
+Packing Float() { return {"float", {{kAny, {}, Storage::kFloat32}}}; }
+
+std::vector<Packing> AllPackings() {
+  return {OurRows("int6", -32, 31),
+          OurRows("int5", -15, 15),
+          Pr598(),
+          Pr668(),
+          Pr1004(),
+          Pr1232(),
+          Pr1232Int6(),
+          Pr1238(),
+          Float()};
+}
 
 bool Fits(const PackingRule& rule, const TensorView& tensor) {
   if (tensor.data.size() > rule.max_elements) return false;
@@ -62,34 +112,52 @@ bool Fits(const PackingRule& rule, const TensorView& tensor) {
          });
 }
 
-Result<EncodedTensor> Encode(const PackingRule& rule, const TensorView& tensor) {
-  if (const auto* storage = std::get_if<Storage>(&rule.encoding))
-    return StoreAsFloat(tensor, *storage);
-  return Quantise(tensor, std::get<QuantiserSettings>(rule.encoding));
-}
-
 }  // namespace
 
-std::vector<std::string> PackingNames() { return {"int6", "pr598", "pr668", "float"}; }
+std::vector<std::string> PackingNames() {
+  std::vector<std::string> names;
+  for (const Packing& packing : AllPackings()) names.push_back(packing.name);
+  return names;
+}
 
 Result<Packing> FindPacking(const std::string& name) {
-  for (const Packing& packing : {Int6(), Pr598(), Pr668(), Float()}) {
-    if (packing.name == name) return packing;
-  }
   std::string known;
-  for (const std::string& n : PackingNames()) known += " " + n;
+  for (Packing& packing : AllPackings()) {
+    if (packing.name == name) return std::move(packing);
+    known += " " + packing.name;
+  }
   return Status{Code::kUsage, "no packing preset '" + name + "'; there are:" + known};
 }
 
+const PackingRule& RuleOf(const Packing& packing, const TensorView& tensor) {
+  const auto rule = std::find_if(packing.rules.begin(), packing.rules.end(),
+                                 [&](const PackingRule& r) { return Fits(r, tensor); });
+  GOLF_CHECK(rule != packing.rules.end());
+  return *rule;
+}
+
 Result<std::vector<EncodedTensor>> EncodeTensors(const Packing& packing,
-                                                 std::span<const TensorView> tensors) {
+                                                 std::span<const TensorView> tensors,
+                                                 const EncodeOptions& options,
+                                                 std::vector<GptqGain>* gains) {
+  const TensorEncoder encoder(packing, tensors, options);
   std::vector<EncodedTensor> encoded;
-  for (const TensorView& tensor : tensors) {
-    const auto rule = std::find_if(packing.rules.begin(), packing.rules.end(),
-                                   [&](const PackingRule& r) { return Fits(r, tensor); });
-    GOLF_CHECK(rule != packing.rules.end());
-    GOLF_ASSIGN(EncodedTensor e, Encode(*rule, tensor));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    GOLF_ASSIGN(EncodedTensor e, encoder.Encode(i));
     encoded.push_back(std::move(e));
+  }
+  if (gains == nullptr) return encoded;
+
+  EncodeOptions as_published = options;
+  as_published.gptq.mode = GptqMode::kReference;
+  const TensorEncoder published(packing, tensors, as_published);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (!encoder.has_feedback(i)) continue;
+    GOLF_ASSIGN(const EncodedTensor nearest,
+                encoder.EncodeAs(i, *encoder.codes(i), options.prune, true));
+    GOLF_ASSIGN(const EncodedTensor reference, published.Encode(i));
+    gains->push_back({std::string(tensors[i].name), encoder.ErrorShare(i, nearest),
+                      encoder.ErrorShare(i, reference), encoder.ErrorShare(i, encoded[i])});
   }
   return encoded;
 }

@@ -90,6 +90,11 @@ Status BadNumbers(const TensorView& tensor, const char* why) {
   return {Code::kBadNumbers, "tensor '" + std::string(tensor.name) + "': " + why};
 }
 
+// Rows with a step of their own: those of the matrix, or one for all of it.
+size_t ScaledRows(const TensorView& tensor, const QuantiserSettings& settings) {
+  return tensor.shape.size() < 2 ? 1 : settings.encoding.scale_count(tensor.shape);
+}
+
 // Clips, steps and errors of every (row, candidate), row-major.
 struct Candidates {
   std::vector<float> clips, steps;
@@ -158,35 +163,45 @@ void EncodeRow(std::span<const float> w, float clip, float step, const Quantiser
 
 }  // namespace
 
-Result<EncodedTensor> Quantise(const TensorView& tensor, const QuantiserSettings& settings) {
+Result<RowSteps> ChooseSteps(const TensorView& tensor, const QuantiserSettings& settings) {
   const size_t count = settings.clip_fractions.size();
   GOLF_CHECK(settings.encoding.storage == Storage::kCodes && count > 0 && !tensor.data.empty());
   if (!AllFinite(tensor.data)) return BadNumbers(tensor, "a NaN or infinity cannot be quantised");
-  EncodedTensor encoded{std::string(tensor.name),
-                        {tensor.shape.begin(), tensor.shape.end()},
-                        settings.encoding,
-                        {},
-                        {}};
-  if (tensor.shape.size() < 2) encoded.encoding.scale_axis = ScaleAxis::kTensor;
-  const size_t rows = encoded.encoding.scale_count(tensor.shape), cols = tensor.data.size() / rows;
-
+  const size_t rows = ScaledRows(tensor, settings);
   const Candidates candidates = Examine(tensor, rows, settings);
   const std::vector<size_t> chosen = Choose(candidates, rows, count, settings.choice);
+  RowSteps result{std::vector<float>(rows), std::vector<float>(rows)};
   for (size_t r = 0; r < rows; ++r) {
     const float step = candidates.steps[r * count + chosen[r]];
     const float stored = Stored(step, settings.encoding.scale_type);
     if (!(stored > 0) || std::isinf(stored))
       return BadNumbers(tensor, "a step is too small or too large to be stored");
-    AppendScale(step, settings.encoding.scale_type, encoded.scales);
+    result.clips[r] = candidates.clips[r * count + chosen[r]];
+    result.steps[r] = settings.use_stored_step ? stored : step;
   }
-  encoded.data.resize(tensor.data.size());
+  return result;
+}
+
+EncodedTensor WithSteps(const TensorView& tensor, const QuantiserSettings& settings,
+                        const RowSteps& steps) {
+  EncodedTensor encoded{std::string(tensor.name),
+                        {tensor.shape.begin(), tensor.shape.end()},
+                        settings.encoding,
+                        std::vector<uint8_t>(tensor.data.size()),
+                        {}};
+  if (tensor.shape.size() < 2) encoded.encoding.scale_axis = ScaleAxis::kTensor;
+  for (const float step : steps.steps)
+    AppendScale(step, settings.encoding.scale_type, encoded.scales);
+  return encoded;
+}
+
+Result<EncodedTensor> Quantise(const TensorView& tensor, const QuantiserSettings& settings) {
+  GOLF_ASSIGN(const RowSteps steps, ChooseSteps(tensor, settings));
+  EncodedTensor encoded = WithSteps(tensor, settings, steps);
+  const size_t rows = steps.steps.size(), cols = tensor.data.size() / rows;
 #pragma omp parallel for schedule(static) if (tensor.data.size() >= kWorthThreads)
   for (size_t r = 0; r < rows; ++r) {
-    const size_t at = r * count + chosen[r];
-    const float step = settings.use_stored_step
-                           ? Stored(candidates.steps[at], settings.encoding.scale_type)
-                           : candidates.steps[at];
-    EncodeRow(tensor.data.subspan(r * cols, cols), candidates.clips[at], step, settings,
+    EncodeRow(tensor.data.subspan(r * cols, cols), steps.clips[r], steps.steps[r], settings,
               &encoded.data[r * cols]);
   }
   return encoded;

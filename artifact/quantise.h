@@ -34,7 +34,20 @@ struct QuantiserSettings {
       false;  // choose codes with the step as rounded to its stored type, not before
 };
 
-// kBadNumbers, naming the tensor, if a weight is NaN or infinite or a step has no positive finite value of its type.
+// The clip and step of each row (one for the whole tensor where the scale is): the first half of Quantise, for quantisers
+// that choose codes in another way. Steps are those that codes are chosen with: rounded to the stored type if
+// use_stored_step. kBadNumbers, naming the tensor, if a weight is NaN or infinite or a step has no positive finite value of
+// its type.
+struct RowSteps {
+  std::vector<float> clips, steps;
+};
+Result<RowSteps> ChooseSteps(const TensorView& tensor, const QuantiserSettings& settings);
+
+// Name, shape, encoding and scales of the tensor; the codes are all zero and still to be chosen.
+EncodedTensor WithSteps(const TensorView& tensor, const QuantiserSettings& settings,
+                        const RowSteps& steps);
+
+// Each weight to its nearest code. Errors as ChooseSteps.
 Result<EncodedTensor> Quantise(const TensorView& tensor, const QuantiserSettings& settings);
 
 // fp32 or fp16 storage (round half to even); kBadNumbers if a weight is not finite as stored.
@@ -43,7 +56,7 @@ Result<EncodedTensor> StoreAsFloat(const TensorView& tensor, Storage storage);
 // The f-quantile of |w| by linear interpolation, as torch.quantile computes it in fp32: rank = float(f) * (n - 1).
 float MagnitudeQuantile(std::span<const float> w, double fraction);
 
-// Settings of the reference scripts.
+// Settings of the reference scripts, and our own.
 namespace quantisers {
 std::span<const double> Clips5();   // PR 598, 1004
 std::span<const double> Clips15();  // PR 668
@@ -53,6 +66,8 @@ QuantiserSettings Int8PerTensor();  // PR 598: maximum / 127
 QuantiserSettings Int8PerRow();     // PR 1004, 1232: quantile 0.9999984
 // PR 1232: no search, codes chosen with the stored step.
 QuantiserSettings RowsPlain(int lowest, int highest, double clip_fraction);
+// Ours: no floor, each row the step of least squared error out of 15, codes chosen with the stored step.
+QuantiserSettings BestRows(int lowest, int highest);
 }  // namespace quantisers
 
 }  // namespace golf

@@ -46,4 +46,12 @@ QuantiserSettings RowsPlain(int lowest, int highest, double clip_fraction) {
   return s;
 }
 
+QuantiserSettings BestRows(int lowest, int highest) {
+  QuantiserSettings s = RowsWithSearch(lowest, highest, Clips15());
+  s.floor_step = 0;
+  s.choice = ClipChoice::kPerRow;
+  s.use_stored_step = true;
+  return s;
+}
+
 }  // namespace golf::quantisers

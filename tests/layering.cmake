@@ -16,7 +16,8 @@ set(may_tools/golf_run.cpp "schemas;kernels;artifact;runtime;tools")
 set(layers kernels/base kernels schemas artifact runtime trainer tools tests tools/golf_run.cpp)
 
 # The scorer is built without these: what writes artifacts and searches for quantisations.
-set(writers artifact/artifact_write.h artifact/packing.h artifact/quantise.h)
+set(writers artifact/artifact_write.h artifact/fit.h artifact/gptq.h artifact/packing.h artifact/prune.h
+            artifact/quantise.h artifact/tensor_encoder.h)
 set(no_writers runtime tools/golf_run.cpp)
 
 function(starts_with_any result text prefixes)

@@ -30,6 +30,9 @@ constexpr Kind kKinds[] = {
     {"ttt", TttGolden},
     {"quant_fn", QuantFnGolden},
     {"quant_sd", QuantSdGolden},
+    {"gptq", GptqGolden},
+    {"prune", PruneGolden},
+    {"calibrate", CalibrateGolden},
     {"bytes", BytesGolden},
 };
 // clang-format on

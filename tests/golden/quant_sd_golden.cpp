@@ -7,23 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "artifact/fit.h"
 #include "artifact/packing.h"
 #include "tests/golden/kinds.h"
+#include "tests/golden/state_dict.h"
 
 namespace golf::test {
 namespace {
-
-struct StateDict {
-  std::vector<std::string> names;
-  std::vector<std::vector<uint32_t>> shapes;
-  std::vector<std::vector<float>> data;
-
-  std::vector<TensorView> views() const {
-    std::vector<TensorView> v;
-    for (size_t i = 0; i < names.size(); ++i) v.push_back({names[i], shapes[i], data[i]});
-    return v;
-  }
-};
 
 // The inputs have the names of PR 1004 and 1232; 598 and 668 call three modules differently.
 std::string NameIn(int pr, std::string name) {
@@ -39,13 +29,8 @@ std::string NameIn(int pr, std::string name) {
 }
 
 StateDict LoadStateDict(const GoldenCase& c) {
-  StateDict sd;
-  for (const std::string& name : c.Names("sd/")) {
-    const GoldenTensor tensor = c.Get(name);
-    sd.names.push_back(NameIn(c.pr, name.substr(3)));
-    sd.shapes.emplace_back(tensor.shape().begin(), tensor.shape().end());
-    sd.data.push_back(tensor.f32());
-  }
+  StateDict sd(c);
+  for (std::string& name : sd.names) name = NameIn(c.pr, name);
   return sd;
 }
 
@@ -66,22 +51,6 @@ Packing GepaPacking(int pr, bool mixed, bool int8_storage, bool quantise_embeddi
   return packing;
 }
 
-// PR 1232: some layers fall back to int5 where int6 does not fit.
-Packing Pr1232Packing(const std::vector<int>& int5_layers) {
-  constexpr size_t kAnySize = PackingRule().max_elements;
-  Packing packing{"pr1232", {{65536, {}, Storage::kFloat16}}};
-  std::vector<std::string> int5;
-  for (const int layer : int5_layers) {
-    for (const char* part : {".mlp.", ".attn."}) {
-      int5.push_back("blocks." + std::to_string(layer) + part);
-    }
-  }
-  if (!int5.empty()) packing.rules.push_back({kAnySize, int5, quantisers::RowsPlain(-16, 15, 1.0)});
-  packing.rules.push_back({kAnySize, {".mlp.", ".attn."}, quantisers::RowsPlain(-32, 31, 1.0)});
-  packing.rules.push_back({kAnySize, {}, quantisers::Int8PerRow()});
-  return packing;
-}
-
 void ExpectCodes(const GoldenCase& c, const std::string& q, const std::string& scale,
                  const EncodedTensor& tensor) {
   const std::vector<int32_t> codes(tensor.codes().begin(), tensor.codes().end());
@@ -90,8 +59,8 @@ void ExpectCodes(const GoldenCase& c, const std::string& q, const std::string& s
 }
 
 void CheckPacked(const GoldenCase& c, const std::string& prefix, const StateDict& sd,
-                 const Packing& packing) {
-  const auto encoded = EncodeTensors(packing, sd.views());
+                 const Packing& packing, const EncodeOptions& options = {}) {
+  const auto encoded = EncodeTensors(packing, sd.views(), options);
   ASSERT_TRUE(encoded.ok()) << encoded.status().message();
   for (size_t i = 0; i < sd.names.size(); ++i) {
     const EncodedTensor& tensor = (*encoded)[i];
@@ -114,21 +83,40 @@ void CheckPacked(const GoldenCase& c, const std::string& prefix, const StateDict
   EXPECT_EQ(payload, c.info()["stats"]["int6_payload_bytes"].get<uint64_t>());
 }
 
+// 10 % pruned, GPTQ where there is a Hessian.
+void CheckPr1004(const GoldenCase& c, const StateDict& sd) {
+  HessianSet hessians;
+  for (const std::string& name : c.Names("hessian/")) {
+    hessians.by_weight[name.substr(8) + ".weight"] =
+        std::make_shared<const std::vector<float>>(c.Get(name).f32());
+  }
+  EncodeOptions options;
+  options.hessians = &hessians;
+  options.gptq.mode = GptqMode::kReference;
+  options.prune = c.run().at("prune_pct");
+  const Packing packing = *FindPacking("pr1004");
+  EXPECT_EQ(options.prune, packing.prune);
+  CheckPacked(c, "", sd, packing, options);
+}
+
+// Some layers fall back to int5; the embeddings as run and as the text has them.
+void CheckPr1232(const GoldenCase& c, const StateDict& sd) {
+  const auto int5 = c.run().at("int5_layers").get<std::vector<int>>();
+  CheckPacked(c, "", sd, WithInt5Layers(*FindPacking("pr1232"), int5));
+  if (!c.Has("embed_int6/q")) return;
+  const auto at = std::find(sd.names.begin(), sd.names.end(), "tok_emb.weight");
+  const auto encoded = EncodeTensors(*FindPacking("pr1232-int6"), sd.views());
+  ASSERT_TRUE(encoded.ok()) << encoded.status().message();
+  ExpectCodes(c, "embed_int6/q", "embed_int6/scale",
+              (*encoded)[static_cast<size_t>(at - sd.names.begin())]);
+}
+
 }  // namespace
 
 void QuantSdGolden(const GoldenCase& c) {
-  if (c.pr == 1004 && NotYet(c)) return;  // prunes and runs GPTQ
   const StateDict sd = LoadStateDict(c);
-  if (c.pr == 1232) {
-    CheckPacked(c, "", sd, Pr1232Packing(c.run().at("int5_layers").get<std::vector<int>>()));
-    if (!c.Has("embed_int6/q")) return;
-    const auto at = std::find(sd.names.begin(), sd.names.end(), "tok_emb.weight");
-    const TensorView embedding = sd.views()[static_cast<size_t>(at - sd.names.begin())];
-    const auto encoded = Quantise(embedding, quantisers::RowsPlain(-32, 31, 1.0));
-    ASSERT_TRUE(encoded.ok()) << encoded.status().message();
-    ExpectCodes(c, "embed_int6/q", "embed_int6/scale", *encoded);
-    return;
-  }
+  if (c.pr == 1004) return CheckPr1004(c, sd);
+  if (c.pr == 1232) return CheckPr1232(c, sd);
   for (const auto& variant : c.run().at("variants")) {  // [prefix, mixed, int8 storage]
     CheckPacked(c, variant[0].get<std::string>(), sd,
                 GepaPacking(c.pr, variant[1].get<int>() != 0, variant[2].get<int>() != 0,

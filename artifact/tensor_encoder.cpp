@@ -1,0 +1,76 @@
+#include "artifact/tensor_encoder.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "artifact/prune.h"
+#include "kernels/base/check.h"
+
+namespace golf {
+
+TensorEncoder::TensorEncoder(const Packing& packing, std::span<const TensorView> tensors,
+                             const EncodeOptions& options)
+    : prune_(options.prune) {
+  for (const TensorView& tensor : tensors) {
+    const PackingRule& rule = RuleOf(packing, tensor);
+    Job job;
+    job.tensor = tensor;
+    if (const auto* storage = std::get_if<Storage>(&rule.encoding)) {
+      job.storage = *storage;
+      jobs_.push_back(job);
+      continue;
+    }
+    job.codes = std::get<QuantiserSettings>(rule.encoding);
+    if (options.hessians != nullptr && rule.feedback && tensor.shape.size() == 2) {
+      const std::span<const float> h = options.hessians->Find(tensor.name);
+      if (h.size() == size_t{tensor.shape[1]} * tensor.shape[1]) {
+        const auto same = std::find_if(hessians_.begin(), hessians_.end(),
+                                       [&](const auto& known) { return known.data() == h.data(); });
+        job.feedback = static_cast<size_t>(same - hessians_.begin());
+        if (same == hessians_.end()) hessians_.push_back(h);
+      }
+    }
+    jobs_.push_back(std::move(job));
+  }
+
+  // A factor is computed by one thread. The widest first: they take longest.
+  std::vector<size_t> order(hessians_.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return hessians_[a].size() > hessians_[b].size(); });
+  feedback_.resize(hessians_.size());
+#pragma omp parallel for schedule(dynamic) if (order.size() > 1)
+  for (size_t i = 0; i < order.size(); ++i)
+    feedback_[order[i]] = MakeColumnFeedback(hessians_[order[i]], options.gptq);
+  for (Job& job : jobs_) {
+    if (job.codes) job.energy = OutputEnergy(job.tensor, HessianOf(job));
+  }
+}
+
+std::span<const float> TensorEncoder::HessianOf(const Job& job) const {
+  return job.feedback == kNone ? std::span<const float>() : hessians_[job.feedback];
+}
+
+Result<EncodedTensor> TensorEncoder::Encode(size_t i) const {
+  const Job& job = jobs_[i];
+  if (!job.codes) return StoreAsFloat(job.tensor, job.storage);
+  return EncodeAs(i, *job.codes, prune_);
+}
+
+Result<EncodedTensor> TensorEncoder::EncodeAs(size_t i, const QuantiserSettings& settings,
+                                              double prune, bool nearest) const {
+  const Job& job = jobs_[i];
+  GOLF_CHECK(job.codes.has_value());
+  const std::vector<float> w = Pruned(job.tensor.data, job.tensor.shape.size() == 2 ? prune : 0);
+  const TensorView pruned{job.tensor.name, job.tensor.shape, w};
+  if (nearest || job.feedback == kNone) return Quantise(pruned, settings);
+  return QuantiseWithFeedback(pruned, settings, feedback_[job.feedback]);
+}
+
+double TensorEncoder::ErrorShare(size_t i, const EncodedTensor& encoded) const {
+  const Job& job = jobs_[i];
+  const double error = OutputError(job.tensor, encoded, HessianOf(job));
+  return job.energy > 0 ? error / job.energy : 0;
+}
+
+}  // namespace golf

@@ -1,0 +1,35 @@
+// Collects the Hessians of a network's linear layers (artifact/hessians.h) from text that the network reads.
+//
+//   Linear weights: the mean of x x^T over every input row x of every step with that weight; steps that read the same
+//   value share it. Tables whose rows go through a Linear step first (hashed bigrams, value embeddings): W^T W of that
+//   step's weight W, for that is what an error in a row costs behind it. A tied token table has the Hessian of the logits.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "artifact/hessians.h"
+#include "kernels/base/status.h"
+#include "runtime/executor.h"
+#include "runtime/weights.h"
+
+namespace golf {
+
+struct CalibrationOptions {
+  size_t length = 0;  // tokens per window
+  size_t batch = 8;   // windows per pass: memory and speed
+  Precision precision = Precision::kFp32;
+};
+
+// Called after each pass with the tokens read so far; returning false ends the calibration with kInterrupted.
+using CalibrationProgress = std::function<bool(uint64_t tokens)>;
+
+// ids: whole windows of `length` tokens, below the vocabulary's size (kBadData otherwise). `tokens` is set in the result,
+// source and program are left to the caller. The result does not depend on the number of threads.
+Result<HessianSet> CollectHessians(const KernelTable& kernels, const schema::ProgramT& program,
+                                   const TensorSet& weights, std::span<const int32_t> ids,
+                                   const CalibrationOptions& options,
+                                   const CalibrationProgress& progress = {});
+
+}  // namespace golf
