@@ -1,18 +1,24 @@
 // golf-pack: checkpoint or safetensors -> artifact within a byte budget.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
 #include <iostream>
+#include <optional>
 
 #include "artifact/artifact.h"
 #include "artifact/artifact_write.h"
 #include "artifact/budget.h"
 #include "artifact/file.h"
+#include "artifact/fit.h"
 #include "artifact/packing.h"
 #include "artifact/size_report.h"
 #include "artifact/stream_coder.h"
 #include "kernels/threads.h"
 #include "tools/cli.h"
+#include "tools/pack_hessians.h"
 #include "tools/pack_input.h"
+#include "tools/pack_report.h"
 #include "tools/size_tables.h"
 
 namespace golf {
@@ -20,7 +26,9 @@ namespace {
 
 struct Flags {
   PackInputFlags input;
-  std::string output, preset = "pr598", check;
+  HessianFlags hessians;
+  std::string output, preset = "pr598", check, gptq = "gptq", fit;
+  std::optional<double> prune;
   int level = 22, threads = 0;
   uint64_t max_bytes = 0;
   std::vector<std::string> code;
@@ -64,6 +72,19 @@ void AddFlags(CLI::App& app, Flags& f) {
       ->check(CLI::IsMember(PackingNames()).description(""))
       ->capture_default_str()
       ->type_name("NAME");
+  output
+      ->add_option(
+          "--gptq", f.gptq,
+          "With Hessians: gptq, reference (as PR 1004 published it) or off (nearest codes)")
+      ->check(CLI::IsMember({"gptq", "reference", "off"}).description(""))
+      ->capture_default_str()
+      ->type_name("MODE");
+  output
+      ->add_option("--prune", f.prune,
+                   "Share of each coded matrix's smallest weights that become zero first; default: "
+                   "the preset's")
+      ->check(CLI::Range(0.0, 0.99).description(""))
+      ->type_name("F");
   output->add_option("--level", f.level, "Of zstd")
       ->check(CLI::Range(1, MaxStreamLevel()).description(""))
       ->capture_default_str()
@@ -77,6 +98,10 @@ void AddFlags(CLI::App& app, Flags& f) {
                    "Artifact and code together may have so many bytes; more is exit code 5")
       ->check(CLI::PositiveNumber.description(""))
       ->type_name("N");
+  budget->add_flag(
+      "--fit{error}", f.fit,
+      "Find the packing of least loss within --max-bytes: by error (the default; codes "
+      "per matrix, pruning and level), or --fit=pr1232, that pull request's ladder");
   budget->add_option("--code", f.code, "Files that count as code")->type_name("FILE...");
   budget->add_option("--check", f.check, "Only check this artifact against --max-bytes")
       ->type_name("ARTIFACT");
@@ -84,6 +109,7 @@ void AddFlags(CLI::App& app, Flags& f) {
   app.add_option("--threads", f.threads, "Default: all cores; the result does not depend on it")
       ->check(CLI::PositiveNumber.description(""))
       ->type_name("N");
+  AddHessianFlags(app, f.hessians);
   AddOutputFlags(app, f.print);
   app.footer(
       "Example: a network trained in PyTorch, saved with "
@@ -123,14 +149,24 @@ Status CheckOnly(const Flags& f) {
   return budget.Check();
 }
 
-void Print(const Flags& f, const PackInput& input, const Artifact& artifact, const Budget& budget,
-           bool written) {
+// A packing of the input, and what is to be said of it.
+struct Packed {
+  std::vector<EncodedTensor> tensors;
+  int level = 22;
+  std::vector<GptqGain> gains;
+  std::optional<FitResult> fit;
+};
+
+void Print(const Flags& f, const PackInput& input, const Packed& packed, const Artifact& artifact,
+           const Budget& budget, bool written) {
   const SizeReport report = MakeSizeReport(artifact);
   if (f.print.json) {
     nlohmann::ordered_json json{{"input", f.input.path}, {"weights", input.weights_name},
                                 {"step", input.step},    {"packing", f.preset},
-                                {"level", f.level},      {"content_hash", artifact.content_hash()}};
+                                {"level", packed.level}, {"content_hash", artifact.content_hash()}};
     json["output"] = written ? nlohmann::ordered_json(f.output) : nlohmann::ordered_json();
+    if (packed.fit) json["fit"] = ToJson(*packed.fit);
+    if (!packed.gains.empty()) json["gptq"] = ToJson(packed.gains);
     json.update(ToJson(report));
     AddBudget(budget, json);
     std::cout << json.dump(2) << "\n";
@@ -138,6 +174,8 @@ void Print(const Flags& f, const PackInput& input, const Artifact& artifact, con
   }
   fmt::print("{}: {} weights in {} tensors, packed as {}\n\n", f.input.path,
              Grouped(input.weights.parameter_count()), artifact.table().size(), f.preset);
+  if (packed.fit) PrintPath(*packed.fit);
+  PrintGains(packed.gains);
   if (f.dry_run) {
     PrintTree(LeavesOf(report));
     fmt::print("\n");
@@ -147,33 +185,74 @@ void Print(const Flags& f, const PackInput& input, const Artifact& artifact, con
   if (written) fmt::print("\nwritten to {}\ncontent hash {}\n", f.output, artifact.content_hash());
 }
 
-Status Pack(const Flags& f) {
+Status CheckFlags(const Flags& f) {
   if (f.input.path.empty())
     return {Code::kUsage, "what is to be packed? give a checkpoint or safetensors file"};
   if (f.output.empty() && !f.dry_run)
     return {Code::kUsage, "where to? give --output FILE, or --dry-run"};
+  if (f.fit.empty()) return {};
+  if (f.fit != "error" && f.fit != "pr1232")
+    return {Code::kUsage, "--fit=" + f.fit + ": expected error or pr1232"};
+  if (f.max_bytes == 0) return {Code::kUsage, "--fit needs --max-bytes"};
+  return {};
+}
+
+using Serialiser = std::function<std::vector<uint8_t>(std::span<const EncodedTensor>, int level)>;
+
+Result<Packed> PackWeights(const Flags& f, const Packing& packing,
+                           std::span<const TensorView> weights, const HessianSet* hessians,
+                           const Budget& budget, const Serialiser& serialise) {
+  EncodeOptions options;
+  options.hessians = f.gptq == "off" ? nullptr : hessians;
+  if (f.gptq == "reference") options.gptq.mode = GptqMode::kReference;
+  options.prune = f.prune.value_or(packing.prune);
+  Packed packed;
+  packed.level = f.level;
+  if (f.fit.empty()) {
+    GOLF_ASSIGN(packed.tensors, EncodeTensors(packing, weights, options, &packed.gains));
+    return packed;
+  }
+  FitTask task{weights, options, f.level, 0, {}};
+  task.max_bytes = budget.max_bytes - std::min(budget.max_bytes, budget.code_bytes());
+  task.artifact_bytes = [&](std::span<const EncodedTensor> tensors, int level) {
+    return serialise(tensors, level).size();
+  };
+  GOLF_ASSIGN(packed.fit,
+              f.fit == "pr1232" ? FitByLadder(packing, task) : FitByError(packing, task));
+  packed.tensors = std::move(packed.fit->tensors);
+  packed.level = packed.fit->level;
+  return packed;
+}
+
+Status Pack(const Flags& f) {
+  GOLF_TRY(CheckFlags(f));
   GOLF_ASSIGN(const Packing packing, FindPacking(f.preset));
   GOLF_ASSIGN(const PackInput input, LoadPackInput(f.input));
   GOLF_ASSIGN(Budget budget,
               MakeBudget(f, 0));  // before the work: a missing code file costs no minute
+  GOLF_ASSIGN(const std::optional<HessianSet> hessians, LoadHessians(f.hessians, input, f.print));
 
   std::vector<TensorView> weights;
   for (size_t i = 0; i < input.weights.count(); ++i) weights.push_back(input.weights.view(i));
-  GOLF_ASSIGN(const std::vector<EncodedTensor> encoded, EncodeTensors(packing, weights));
   const Provenance provenance{"golf-pack " GOLF_VERSION, packing.name, input.weights_name,
                               input.step};
-  const std::vector<uint8_t> bytes =
-      SerialiseArtifact({input.program, input.tokenizer, provenance, encoded}, f.level);
+  StreamCache cache;
+  const Serialiser serialise = [&](std::span<const EncodedTensor> tensors, int level) {
+    return SerialiseArtifact({input.program, input.tokenizer, provenance, tensors}, level, &cache);
+  };
+  GOLF_ASSIGN(const Packed packed,
+              PackWeights(f, packing, weights, hessians ? &*hessians : nullptr, budget, serialise));
+  const std::vector<uint8_t> bytes = serialise(packed.tensors, packed.level);
 
   // What is reported, and what is written, is what the reader makes of the bytes.
   GOLF_ASSIGN(const Artifact artifact, Artifact::Parse(bytes));
-  if (artifact.encoded() != encoded)
+  if (artifact.encoded() != packed.tensors)
     return {Code::kInternal, "the packed artifact does not read back as packed"};
   budget.artifact_bytes = bytes.size();
   Status fits = CheckBudget(budget);
   const bool write = fits.ok() && !f.dry_run;
   if (write) GOLF_TRY(WriteFileAtomically(f.output, bytes));
-  Print(f, input, artifact, budget, write);
+  Print(f, input, packed, artifact, budget, write);
   return fits;
 }
 

@@ -1,0 +1,131 @@
+#include "artifact/fit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include "tests/artifact/samples.h"
+
+namespace golf::test {
+namespace {
+
+SampleTensors LayeredNetwork(int layers) {
+  SampleTensors t;
+  t.Add("tok_emb.weight", {100, 96});
+  for (int i = 0; i < layers; ++i) {
+    const std::string block = "blocks." + std::to_string(i);
+    t.Add(block + ".attn_scale", {96});
+    t.Add(block + ".attn.c_q.weight", {96, 96}, 0.1F);
+    t.Add(block + ".mlp.fc.weight", {192, 96}, 0.1F + 0.02F * static_cast<float>(i));
+  }
+  return t;
+}
+
+struct Fitter {
+  SampleTensors network = LayeredNetwork(6);
+  std::vector<TensorView> views = network.views();
+  StreamCache cache;
+
+  FitTask Task(uint64_t max_bytes) {
+    FitTask task{views, {}, 3, max_bytes, {}};
+    task.artifact_bytes = [this](std::span<const EncodedTensor> tensors, int level) -> uint64_t {
+      return SerialiseArtifact({SampleProgram(), SampleTokenizer(), {}, tensors}, level, &cache)
+          .size();
+    };
+    return task;
+  }
+};
+
+TEST(Fit, UsesItsBudgetAndLosesNoMoreThanItMust) {
+  Fitter fitter;
+  const auto unconstrained = FitByError(*FindPacking("int6"), fitter.Task(UINT64_MAX));
+  ASSERT_TRUE(unconstrained.ok() && unconstrained->fits);
+  const uint64_t whole =
+      fitter.Task(0).artifact_bytes(unconstrained->tensors, unconstrained->level);
+  double loss = 1e300;
+  for (const uint64_t percent : {25, 40, 55, 70, 85, 100}) {
+    const uint64_t budget = whole * percent / 100;
+    const FitTask task = fitter.Task(budget);
+    const auto fit = FitByError(*FindPacking("int6"), task);
+    ASSERT_TRUE(fit.ok()) << fit.status().message();
+    ASSERT_TRUE(fit->fits) << percent;
+    const uint64_t bytes = task.artifact_bytes(fit->tensors, fit->level);
+    EXPECT_LE(bytes, budget);
+    EXPECT_GE(static_cast<double>(bytes), 0.98 * static_cast<double>(budget)) << percent;
+    EXPECT_LT(fit->loss, loss) << percent;
+    EXPECT_EQ(std::ranges::count(fit->path, bytes, &FitTry::bytes) > 0, true);
+    loss = fit->loss;
+  }
+}
+
+TEST(Fit, GivesTheSmallestItFoundWhereNothingFits) {
+  Fitter fitter;
+  const auto fit = FitByError(*FindPacking("int6"), fitter.Task(3000));
+  ASSERT_TRUE(fit.ok());
+  EXPECT_FALSE(fit->fits);
+  EXPECT_FALSE(fit->tensors.empty());
+}
+
+TEST(Fit, DoesNotDependOnThreads) {
+  const int threads = omp_get_max_threads();
+  omp_set_num_threads(1);
+  Fitter a;
+  const auto one = FitByError(*FindPacking("int6"), a.Task(50000));
+  omp_set_num_threads(3);
+  Fitter b;
+  const auto three = FitByError(*FindPacking("int6"), b.Task(50000));
+  omp_set_num_threads(threads);
+  EXPECT_EQ(one->tensors, three->tensors);
+  EXPECT_EQ(one->level, three->level);
+}
+
+TEST(FitLadder, WidensFromTheMiddleOutwardsTheHigherFirst) {
+  EXPECT_THAT(LadderOrder(11), testing::ElementsAre(5, 6, 4, 7, 3, 8, 2, 9, 1, 10, 0));
+  EXPECT_THAT(LadderOrder(4), testing::ElementsAre(2, 3, 1, 0));
+  EXPECT_THAT(LadderOrder(0), testing::IsEmpty());
+}
+
+TEST(FitLadder, TakesTheFirstThatFits) {
+  SampleTensors network;
+  for (int i = 0; i < 3; ++i)
+    network.Add("blocks." + std::to_string(i) + ".mlp.fc.weight", {260, 256}, 1.0F);
+  const auto views = network.views();
+  StreamCache cache;
+  FitTask task{views, {}, 3, 0, {}};
+  task.artifact_bytes = [&](std::span<const EncodedTensor> tensors, int level) -> uint64_t {
+    return SerialiseArtifact({SampleProgram(), SampleTokenizer(), {}, tensors}, level, &cache)
+        .size();
+  };
+  const Packing packing = *FindPacking("pr1232");
+  const auto bytes_with = [&](std::vector<int> layers) {
+    return task.artifact_bytes(*EncodeTensors(WithInt5Layers(packing, layers), views), 1);
+  };
+  const auto highest = [](const FitResult& fit, size_t i) {
+    return int{fit.tensors[i].encoding.highest};
+  };
+  task.max_bytes = 10 * bytes_with({});
+  auto fit = FitByLadder(packing, task);
+  ASSERT_TRUE(fit.ok() && fit->fits);
+  EXPECT_EQ(fit->path.size(), 1U);
+  EXPECT_EQ(fit->level, 16);
+  EXPECT_EQ(highest(*fit, 1), 31);
+
+  task.max_bytes = (bytes_with({1}) + bytes_with({})) / 2;
+  fit = FitByLadder(packing, task);
+  ASSERT_TRUE(fit.ok() && fit->fits);
+  EXPECT_EQ(fit->path.size(), 5U) << "four levels of int6, then one";
+  EXPECT_EQ(highest(*fit, 0), 31);
+  EXPECT_EQ(highest(*fit, 1), 15);
+  EXPECT_EQ(highest(*fit, 2), 31);
+
+  task.max_bytes = 100;
+  fit = FitByLadder(packing, task);
+  ASSERT_TRUE(fit.ok());
+  EXPECT_FALSE(fit->fits);
+  EXPECT_EQ(fit->path.size(), 16U);
+  EXPECT_EQ(highest(*fit, 0), 15);
+  EXPECT_EQ(FitByLadder(*FindPacking("int6"), task).status().code(), Code::kUsage);
+}
+
+}  // namespace
+}  // namespace golf::test

@@ -1,0 +1,168 @@
+#include "artifact/gptq.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
+
+#include "artifact/prune.h"
+#include "tests/artifact/correlated.h"
+
+namespace golf::test {
+namespace {
+
+const QuantiserSettings kInt5 = quantisers::BestRows(-15, 15);
+
+double ErrorOf(const TensorView& w, const QuantiserSettings& settings, const GptqSettings& gptq,
+               std::span<const float> hessian) {
+  const auto encoded = QuantiseWithFeedback(w, settings, MakeColumnFeedback(hessian, gptq));
+  EXPECT_TRUE(encoded.ok());
+  EXPECT_TRUE(CheckEncodedTensor(*encoded).ok());
+  return OutputError(w, *encoded, hessian);
+}
+
+// Optimal brain quantisation, straight from its definition, in double: each column is chosen, its error goes to the
+// remaining ones by the inverse of the Hessian that is left of them, and then it is struck out of that inverse.
+std::vector<int> NaiveCodes(const TensorView& w, std::span<const float> hessian, double damping,
+                            const QuantiserSettings& settings) {
+  const auto n = static_cast<Eigen::Index>(w.shape[1]);
+  Eigen::MatrixXd h(n, n);
+  for (Eigen::Index i = 0; i < n; ++i) {
+    for (Eigen::Index j = 0; j < n; ++j)
+      h(i, j) = static_cast<double>(hessian[static_cast<size_t>(i * n + j)]);
+  }
+  const double mean = h.diagonal().mean();
+  std::vector<Eigen::Index> order(static_cast<size_t>(n));
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Eigen::Index>(i);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](Eigen::Index a, Eigen::Index b) { return h(a, a) > h(b, b); });
+  h.diagonal().array() += damping * mean;
+  QuantiserSettings per_row = settings;
+  per_row.choice = ClipChoice::kPerRow;
+  const RowSteps steps = *ChooseSteps(w, per_row);
+  std::vector<int> codes(w.data.size());
+  for (size_t r = 0; r < w.shape[0]; ++r) {
+    std::vector<double> row(w.data.begin() + static_cast<ptrdiff_t>(r * w.shape[1]),
+                            w.data.begin() + static_cast<ptrdiff_t>((r + 1) * w.shape[1]));
+    Eigen::MatrixXd inverse = h.inverse();
+    const auto step = static_cast<double>(steps.steps[r]);
+    for (size_t at = 0; at < order.size(); ++at) {
+      const Eigen::Index j = order[at];
+      const double code = std::clamp<double>(std::nearbyint(row[static_cast<size_t>(j)] / step),
+                                             settings.encoding.lowest, settings.encoding.highest);
+      codes[r * w.shape[1] + static_cast<size_t>(j)] = static_cast<int>(code);
+      const double e = (row[static_cast<size_t>(j)] - code * step) / inverse(j, j);
+      for (size_t k = at + 1; k < order.size(); ++k)
+        row[static_cast<size_t>(order[k])] -= e * inverse(j, order[k]);
+      inverse -= (inverse.col(j) * inverse.row(j) / inverse(j, j)).eval();
+    }
+  }
+  return codes;
+}
+
+TEST(Gptq, TheCholeskyFormEqualsStrikingOutOneColumnAfterAnother) {
+  for (const uint32_t width : {1U, 7U, 40U, 70U}) {
+    const Correlated sample(9, width, width);
+    const auto encoded =
+        QuantiseWithFeedback(sample.view(), kInt5, MakeColumnFeedback(sample.hessian, {}));
+    ASSERT_TRUE(encoded.ok());
+    const std::vector<int> codes(encoded->codes().begin(), encoded->codes().end());
+    EXPECT_EQ(codes, NaiveCodes(sample.view(), sample.hessian, 0.01, kInt5)) << width;
+  }
+}
+
+TEST(Gptq, HasLessOutputErrorThanNearestCodesAndThanTheReference) {
+  const Correlated sample(40, 300, 5);
+  for (const int highest : {7, 15, 31, 127}) {
+    const QuantiserSettings settings = quantisers::BestRows(-highest, highest);
+    const double nearest =
+        OutputError(sample.view(), *Quantise(sample.view(), settings), sample.hessian);
+    const double ours = ErrorOf(sample.view(), settings, {}, sample.hessian);
+    const double published =
+        ErrorOf(sample.view(), settings, {GptqMode::kReference}, sample.hessian);
+    EXPECT_LT(ours, 0.6 * nearest) << highest;
+    EXPECT_LT(ours, published) << highest;
+  }
+}
+
+TEST(Gptq, BlocksChangeRoundingOnly) {
+  const Correlated sample(30, 200, 3);
+  const double whole =
+      ErrorOf(sample.view(), kInt5, {GptqMode::kCholesky, 0.01, 200}, sample.hessian);
+  for (const size_t block : {1, 16, 64, 128}) {
+    EXPECT_NEAR(ErrorOf(sample.view(), kInt5, {GptqMode::kCholesky, 0.01, block}, sample.hessian),
+                whole, 0.01 * whole);
+  }
+}
+
+TEST(Gptq, WithoutCorrelationItIsRoundToNearest) {
+  const Correlated sample(8, 64, 1);
+  std::vector<float> identity(64 * 64);
+  for (size_t i = 0; i < 64; ++i) identity[i * 64 + i] = 2;
+  QuantiserSettings per_row = kInt5;
+  per_row.choice = ClipChoice::kPerRow;
+  EXPECT_EQ(*QuantiseWithFeedback(sample.view(), kInt5, MakeColumnFeedback(identity, {})),
+            *Quantise(sample.view(), per_row));
+}
+
+TEST(Gptq, DoesNotDependOnThreads) {
+  const Correlated sample(300, 260, 4);
+  const int threads = omp_get_max_threads();
+  omp_set_num_threads(1);
+  const auto one =
+      *QuantiseWithFeedback(sample.view(), kInt5, MakeColumnFeedback(sample.hessian, {}));
+  const double error = OutputError(sample.view(), one, sample.hessian);
+  omp_set_num_threads(3);
+  const auto three =
+      *QuantiseWithFeedback(sample.view(), kInt5, MakeColumnFeedback(sample.hessian, {}));
+  EXPECT_EQ(one, three);
+  EXPECT_EQ(error, OutputError(sample.view(), three, sample.hessian));
+  omp_set_num_threads(threads);
+}
+
+// Whatever a file of Hessians may hold, as long as it is finite and symmetric: codes within their range come out.
+TEST(Gptq, SurvivesHessiansThatAreNone) {
+  const Correlated sample(6, 20, 8);
+  const auto with = [&](const auto& set) {
+    std::vector<float> h(400);
+    for (size_t i = 0; i < 20; ++i) {
+      for (size_t j = 0; j < 20; ++j) h[i * 20 + j] = set(i, j);
+    }
+    for (const GptqMode mode : {GptqMode::kCholesky, GptqMode::kReference})
+      (void)ErrorOf(sample.view(), kInt5, {mode}, h);
+  };
+  with([](size_t, size_t) { return 0.0F; });
+  with([](size_t i, size_t j) { return i == j && i > 3 ? 1.0F : 0.0F; });  // inputs never seen
+  with([](size_t, size_t) { return 1.0F; });                               // one direction only
+  with([](size_t i, size_t j) { return i == j ? 0.0F : 1.0F; });           // indefinite
+  with([](size_t i, size_t j) { return i == j ? 1e38F : -1e38F; });
+  with([](size_t i, size_t j) { return i == j ? 1e-38F : 0.0F; });
+}
+
+TEST(Gptq, OutputErrorWithoutAHessianIsTheSquaredErrorOfTheWeights) {
+  const Correlated sample(5, 16, 2);
+  const EncodedTensor encoded = *Quantise(sample.view(), kInt5);
+  std::vector<float> stored(sample.weights.size());
+  Dequantise(encoded, stored);
+  double want = 0, energy = 0;
+  for (size_t i = 0; i < stored.size(); ++i) {
+    want += std::pow(double{sample.weights[i]} - double{stored[i]}, 2);
+    energy += std::pow(double{sample.weights[i]}, 2);
+  }
+  EXPECT_NEAR(OutputError(sample.view(), encoded, {}), want, 1e-6 * want);
+  EXPECT_NEAR(OutputEnergy(sample.view(), {}), energy, 1e-6 * energy);
+}
+
+TEST(Prune, DropsWhatIsStrictlyBelowTheQuantile) {
+  const std::vector<float> w = {-4, 1, -3, 2, 0.5F};
+  EXPECT_THAT(Pruned(w, 0), testing::ElementsAreArray(w));
+  EXPECT_THAT(Pruned(w, 0.5), testing::ElementsAre(-4, 0, -3, 2, 0));
+  const std::vector<float> mostly_zero = {0, 0, 0, 1};
+  EXPECT_THAT(Pruned(mostly_zero, 0.5), testing::ElementsAreArray(mostly_zero));
+}
+
+}  // namespace
+}  // namespace golf::test
