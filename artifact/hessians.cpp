@@ -35,7 +35,9 @@ Result<HessianSet::Matrix> Unfold(const TensorView& triangle) {
   return HessianSet::Matrix(std::move(matrix));
 }
 
-Result<HessianSet> Parse(const CheckpointContents& contents) {
+}  // namespace
+
+Result<HessianSet> HessiansOf(const CheckpointContents& contents) {
   const auto bad = [](const std::string& why) { return Status{Code::kBadData, why}; };
   const std::span<const TensorView> triangles = contents.group(kHessianGroup);
   if (triangles.empty()) return bad("no Hessians in it; golf-pack --save-hessians writes them");
@@ -56,11 +58,9 @@ Result<HessianSet> Parse(const CheckpointContents& contents) {
   return set;
 }
 
-}  // namespace
-
 Result<HessianSet> ReadHessians(const std::string& path) {
   GOLF_ASSIGN(const Checkpoint file, Checkpoint::Open(path));
-  Result<HessianSet> set = Parse(file.contents());
+  Result<HessianSet> set = HessiansOf(file.contents());
   if (!set.ok()) return Status{set.status().code(), path + ": " + set.status().message()};
   return set;
 }

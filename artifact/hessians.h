@@ -13,6 +13,8 @@
 
 namespace golf {
 
+struct CheckpointContents;
+
 struct HessianSet {
   using Matrix = std::shared_ptr<const std::vector<float>>;  // (C, C), symmetric
   std::map<std::string, Matrix, std::less<>> by_weight;
@@ -34,5 +36,7 @@ Status WriteHessians(const std::string& path, const HessianSet& hessians);
 // kBadData unless the file is whole, each triangle is one, finite and with a diagonal that is not negative, and each weight
 // has a triangle. Nothing is allocated before; the matrices take at most twice the bytes of the file.
 Result<HessianSet> ReadHessians(const std::string& path);
+// The same for a checkpoint that was read.
+Result<HessianSet> HessiansOf(const CheckpointContents& contents);
 
 }  // namespace golf

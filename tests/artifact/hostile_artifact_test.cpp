@@ -254,6 +254,25 @@ TEST(ArtifactReader, RefusesAScaleThatMakesAWeightInfinite) {
   EXPECT_TRUE(CheckEncodedTensor(tensor).ok());  // -16 * 1e37
 }
 
+// Narrow codes are bytes too: one beyond its range is refused, however narrow that is, and whatever the stream holds.
+TEST(ArtifactReader, RefusesCodesBeyondANarrowRange) {
+  for (const int highest : {2, 7, 15, 31, 127}) {
+    SampleTensors network;
+    network.Add("blocks.0.mlp.fc.weight", {80, 64});  // a stream of its own
+    const Packing packing{
+        "narrow", {{PackingRule().max_elements, {}, quantisers::BestRows(-highest, highest)}}};
+    const std::vector<EncodedTensor> good = Encode(network, packing);
+    EXPECT_TRUE(Verdict(Serialise(good)).ok()) << highest;
+    for (int code = -128; code <= 127; ++code) {
+      std::vector<EncodedTensor> tampered = good;
+      tampered[0].data[static_cast<size_t>(code + 128) * 17] =
+          static_cast<uint8_t>(static_cast<int8_t>(code));
+      const bool within = -highest <= code && code <= highest;
+      EXPECT_EQ(Verdict(Serialise(tampered, 1)).ok(), within) << code << " of " << highest;
+    }
+  }
+}
+
 // Stream 0 of the sample holds the codes of both matrices: 12 * 8 + 24 * 8 bytes.
 constexpr size_t kCodes = 12 * 8 + 24 * 8;
 

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "artifact/artifact.h"
 #include "artifact/size_report.h"
 #include "artifact/stream_coder.h"

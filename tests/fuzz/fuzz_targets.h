@@ -11,6 +11,7 @@ namespace golf::test {
 void FuzzArtifact(std::span<const uint8_t> input);
 void FuzzAudit(std::span<const uint8_t> input);
 void FuzzCheckpoint(std::span<const uint8_t> input);
+void FuzzHessians(std::span<const uint8_t> input);
 void FuzzProgram(std::span<const uint8_t> input);
 void FuzzRecipe(std::span<const uint8_t> input);
 void FuzzSafetensors(std::span<const uint8_t> input);
@@ -23,9 +24,9 @@ struct FuzzTarget {
 };
 
 inline constexpr FuzzTarget kFuzzTargets[] = {
-    {"artifact", FuzzArtifact}, {"audit", FuzzAudit},         {"checkpoint", FuzzCheckpoint},
-    {"program", FuzzProgram},   {"recipe", FuzzRecipe},       {"safetensors", FuzzSafetensors},
-    {"shard", FuzzShard},       {"tokenizer", FuzzTokenizer},
+    {"artifact", FuzzArtifact},       {"audit", FuzzAudit},     {"checkpoint", FuzzCheckpoint},
+    {"hessians", FuzzHessians},       {"program", FuzzProgram}, {"recipe", FuzzRecipe},
+    {"safetensors", FuzzSafetensors}, {"shard", FuzzShard},     {"tokenizer", FuzzTokenizer},
 };
 
 }  // namespace golf::test

@@ -205,7 +205,7 @@ void WriteNoise(SeedFolder& out) {
   constexpr struct {
     const char* target;
     uint8_t form;
-  } kBuilders[] = {{"artifact", 2}, {"audit", 1},       {"checkpoint", 1},
+  } kBuilders[] = {{"artifact", 2}, {"audit", 1},       {"checkpoint", 1}, {"hessians", 0},
                    {"program", 1},  {"safetensors", 2}, {"tokenizer", 1}};
   std::mt19937 random(1);
   for (const auto& [target, form] : kBuilders) {
