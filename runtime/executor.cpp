@@ -90,6 +90,7 @@ class ProgramExecutor final : public Executor {
   }
 
   void WeightsChanged(std::optional<FakeQuant> fake_quant) override {
+    fake_quant_ = fake_quant;
     if (!kIsBf16 && fake_quant && !copies_) {
       copies_ = golf::Allocate(copy_elements_ * sizeof(T));
       GOLF_CHECK(copies_ != nullptr);
@@ -106,6 +107,17 @@ class ProgramExecutor final : public Executor {
         continue;
       }
       operands_.gemm_weight[w.index] = copy;
+    }
+  }
+
+  void BackThroughFakeQuant(TensorSet& gradients) const override {
+    if (!fake_quant_ || fake_quant_->sharpness == 0) return;
+    for (const GemmWeight& w : gemm_weights_) {
+      if (!w.fake_quant || !options_.trainable[w.index]) continue;
+      const std::span<const uint32_t> shape = weights_.shape(w.index);
+      kernels_.optimizer.fake_quantise_backward(shape[0], shape[1], RuleOf(*fake_quant_),
+                                                weights_[w.index].data(),
+                                                gradients[w.index].data());
     }
   }
 
@@ -194,15 +206,16 @@ class ProgramExecutor final : public Executor {
     }
   }
 
+  static FakeQuantRule RuleOf(const FakeQuant& q) {
+    return {q.divisor, 1 / q.divisor, q.lowest, q.highest, q.quantile, q.sharpness};
+  }
+
   void FakeQuantise(const FakeQuant& q, size_t index, const float* master, T* copy) {
     const size_t rows = weights_.shape(index)[0], cols = weights_.shape(index)[1];
-    const float floor = 1 / q.divisor;
     if constexpr (kIsBf16) {
-      kernels_.optimizer.fake_quantise_bf16(rows, cols, q.divisor, floor, q.lowest, q.highest,
-                                            master, copy);
+      kernels_.optimizer.fake_quantise_bf16(rows, cols, RuleOf(q), master, copy);
     } else {
-      kernels_.optimizer.fake_quantise_f32(rows, cols, q.divisor, floor, q.lowest, q.highest,
-                                           master, copy);
+      kernels_.optimizer.fake_quantise_f32(rows, cols, RuleOf(q), master, copy);
     }
   }
 
@@ -252,6 +265,7 @@ class ProgramExecutor final : public Executor {
   const Plan plan_;
   std::vector<GemmWeight> gemm_weights_;
   size_t copy_elements_ = 0;
+  std::optional<FakeQuant> fake_quant_;  // of the copies
   AlignedBytes arena_, copies_;
   std::vector<int32_t> ids_, targets_, position_, wanted_position_, wanted_row_;
   std::vector<uint32_t> first_row_, first_row_zero_;

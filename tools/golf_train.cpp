@@ -63,8 +63,9 @@ void AddFlags(CLI::App& app, Flags& f) {
   output->add_option("--export", t.export_path, "Write the final weights")
       ->type_name("SAFETENSORS");
   const std::map<std::string, ExportedWeights> weights = {{"ema", ExportedWeights::kEma},
-                                                          {"raw", ExportedWeights::kRaw}};
-  output->add_option("--export-weights", t.export_weights, "Which: ema (default) or raw")
+                                                          {"raw", ExportedWeights::kRaw},
+                                                          {"swa", ExportedWeights::kSwa}};
+  output->add_option("--export-weights", t.export_weights, "Which: ema (default), raw or swa")
       ->transform(CLI::CheckedTransformer(weights).description(""))
       ->type_name("NAME");
 
