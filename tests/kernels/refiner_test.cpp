@@ -60,7 +60,7 @@ struct HeadGateOp {
 
 struct GeluOp {
   RowDims d;
-  std::vector<size_t> activations{d.N * d.C}, parameters;
+  std::vector<size_t> activations{d.N * d.C}, parameters{};
   size_t outputs = d.N * d.C;
 
   template <class S>
