@@ -35,7 +35,7 @@ struct BiasOp {
 
 struct HeadGateOp {
   HeadGateDims d;
-  std::vector<size_t> activations{d.N * d.H * d.D, d.N*d.H}, parameters;
+  std::vector<size_t> activations{d.N * d.H * d.D, d.N*d.H}, parameters{};
   size_t outputs = d.N * d.H * d.D;
 
   template <class S>

@@ -42,7 +42,7 @@ class TinyTrainer : public testing::Test {
     EXPECT_TRUE(std::ranges::equal(a.weights().all(), b.weights().all()));
     EXPECT_TRUE(std::ranges::equal(a.averaged().all(), b.averaged().all()));
     ASSERT_EQ(a.swa().count(), b.swa().count());
-    if (a.swa().count() > 0) EXPECT_TRUE(std::ranges::equal(a.swa().all(), b.swa().all()));
+    EXPECT_TRUE(a.swa().count() == 0 || std::ranges::equal(a.swa().all(), b.swa().all()));
     for (size_t slot = 0; slot < 2; ++slot) {
       const auto x = a.optimizer().Slot(slot), y = b.optimizer().Slot(slot);
       ASSERT_EQ(x.size(), y.size());
@@ -121,6 +121,7 @@ TEST_F(TinyTrainer, SoftRoundingActsAndIsNotStraightThrough) {
   const auto nearest = Make();
   recipe_.train.late_qat.soft = true;
   const auto soft = Make();
+  ASSERT_TRUE(Step(*nearest).ok() && Step(*soft).ok());  // the output projections leave zero
   const auto a = Step(*nearest), b = Step(*soft);
   EXPECT_TRUE(a->late_qat && b->late_qat);
   EXPECT_NE(a->loss_nats, b->loss_nats);
@@ -139,7 +140,7 @@ TEST_F(TinyTrainer, Bf16GroupsKeepBfloat16) {
   EXPECT_FALSE(is_bf16(weights[weights.Find("bigram_emb.embed.weight")]));
   for (size_t slot = 0; slot < 2; ++slot) {
     for (const TensorView& moment : trainer->optimizer().Slot(slot)) {
-      if (moment.name == "tok_emb.weight") EXPECT_TRUE(is_bf16(moment.data)) << slot;
+      EXPECT_TRUE(moment.name != "tok_emb.weight" || is_bf16(moment.data)) << slot;
     }
   }
 }
