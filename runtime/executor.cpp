@@ -1,6 +1,7 @@
 #include "runtime/executor.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -25,6 +26,11 @@ using AlignedBytes = std::unique_ptr<std::byte[], AlignedFree>;
 AlignedBytes Allocate(size_t bytes) {
   return AlignedBytes(static_cast<std::byte*>(
       ::operator new (std::max(bytes, kAlignment), std::align_val_t{kAlignment}, std::nothrow)));
+}
+
+size_t MemoryOfThisMachine() {
+  return static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) *
+         static_cast<size_t>(::sysconf(_SC_PAGESIZE));
 }
 
 template <class T>
@@ -55,7 +61,8 @@ class ProgramExecutor final : public Executor {
   }
 
   Status Allocate() {
-    arena_ = golf::Allocate(plan_.arena_bytes);
+    // Where memory is overcommitted the allocation would succeed and its use would end the process.
+    if (arena_bytes() <= MemoryOfThisMachine()) arena_ = golf::Allocate(plan_.arena_bytes);
     if (kIsBf16) copies_ = golf::Allocate(copy_elements_ * sizeof(T));
     if (!arena_ || (kIsBf16 && !copies_)) {
       return {Code::kIo,
