@@ -170,8 +170,8 @@ Status TrainingRun::Finish() {
                                   : trainer_->averaged();
   if (exported.count() == 0) {
     return {Code::kUsage,
-            "--export-weights swa: no snapshot was taken; set swa.every, and swa.below above the "
-            "last learning-rate factors"};
+            "--export-weights swa: no snapshot was taken; raise swa.below above the last "
+            "learning-rate factors"};
   }
   return WriteSafetensors(options_.export_path, Views(exported));
 }
