@@ -119,12 +119,16 @@ class ProgramExecutor final : public Executor {
 
   void BackThroughFakeQuant(TensorSet& gradients) const override {
     if (!fake_quant_ || fake_quant_->sharpness == 0) return;
-    for (const GemmWeight& w : gemm_weights_) {
-      if (!w.fake_quant || !options_.trainable[w.index]) continue;
-      const std::span<const uint32_t> shape = weights_.shape(w.index);
-      kernels_.optimizer.fake_quantise_backward(shape[0], shape[1], RuleOf(*fake_quant_),
-                                                weights_[w.index].data(),
-                                                gradients[w.index].data());
+    std::vector<bool> done(weights_.count(), false);  // several steps may share a matrix
+    for (const auto& step : program_.steps) {
+      const auto* linear = step->operation.AsLinear();
+      if (linear == nullptr || !linear->fake_quant) continue;
+      const size_t w = step->weights[0];
+      if (done[w] || !options_.trainable[w]) continue;
+      done[w] = true;
+      kernels_.optimizer.fake_quantise_backward(weights_.shape(w)[0], weights_.shape(w)[1],
+                                                RuleOf(*fake_quant_), weights_[w].data(),
+                                                gradients[w].data());
     }
   }
 

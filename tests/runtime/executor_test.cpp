@@ -99,9 +99,11 @@ INSTANTIATE_TEST_SUITE_P(Networks, ExecutorTest,
                          });
 
 TEST_P(ExecutorTest, APassThatNoMachineCanHoldIsAnErrorWithItsSize) {
-  const auto executor = Executor::Create(
-      *kernels_, *program_, weights_,
-      {.mode = Mode::kScore, .precision = GetParam(), .batch = size_t{1} << 26, .length = kWindow});
+  const auto executor = Executor::Create(*kernels_, *program_, weights_,
+                                         {.mode = Mode::kScore,
+                                          .precision = precision(),
+                                          .batch = size_t{1} << 26,
+                                          .length = kWindow});
   ASSERT_FALSE(executor.ok());
   EXPECT_EQ(executor.status().code(), Code::kIo);
   EXPECT_THAT(executor.status().message(), testing::HasSubstr("smaller batch"));
