@@ -21,6 +21,7 @@ void AttentionGolden(const GoldenCase& c);
 void BigramGolden(const GoldenCase& c);
 void BytesGolden(const GoldenCase& c);
 void CalibrateGolden(const GoldenCase& c);
+void FlowGolden(const GoldenCase& c);
 void GptqGolden(const GoldenCase& c);
 void LoaderGolden(const GoldenCase& c);
 void MlpGolden(const GoldenCase& c);

@@ -162,10 +162,4 @@ void GoldenCase::ExpectScalar(const std::string& scalar, double got) const {
       scalar, tol.dump(), got, want, got - want);
 }
 
-bool NotYet(const GoldenCase& c) {
-  if ((c.pr != 1004 && c.pr != 1232) || c.name.starts_with("common/")) return false;
-  [&] { GTEST_SKIP() << "PR " << c.pr << " not built yet"; }();
-  return true;
-}
-
 }  // namespace golf::test

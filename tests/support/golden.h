@@ -74,8 +74,4 @@ struct GoldenCase {
   mutable std::map<std::filesystem::path, std::shared_ptr<const NpyArray>> arrays_;
 };
 
-// Marks the running test as skipped and returns true if the case belongs to a system whose parts are not built yet;
-// the handler then returns: `if (NotYet(c)) return;`
-bool NotYet(const GoldenCase& c);
-
 }  // namespace golf::test
