@@ -19,6 +19,7 @@ void AddFileFlags(CLI::App& app, InspectFlags& f) {
   app.add_option("--max-bytes", f.max_bytes, "Artifact: compare with a budget; more is exit code 5")
       ->check(CLI::PositiveNumber.description(""))
       ->type_name("N");
+  app.add_flag("--compare-xz", f.compare_xz, "Artifact: also what XZ would make of its tensors");
   app.add_option("--code", f.code, "Artifact: files that count as code")->type_name("FILE...");
   AddOutputFlags(app, f.output);
 }

@@ -10,6 +10,7 @@
 #include "runtime/program.h"
 #include "runtime/weights.h"
 #include "schemas/program_generated.h"
+#include "tools/compare_xz.h"
 #include "tools/pack_input.h"
 #include "tools/size_tables.h"
 
@@ -79,6 +80,7 @@ Status InspectArtifact(const InspectFlags& f) {
                           {"weights", made.weights},
                           {"step", made.step}};
     json.update(ToJson(report));
+    if (f.compare_xz) json["xz"] = ToJson(CompareXz(artifact, report));
     AddBudget(budget, json);
     std::cout << json.dump(2) << "\n";
   } else {
@@ -92,6 +94,7 @@ Status InspectArtifact(const InspectFlags& f) {
     fmt::print("\n");
     PrintGroups(report);
     PrintBudget(budget);
+    if (f.compare_xz) PrintXz(CompareXz(artifact, report));
     PrintVerdict(f);
   }
   return f.max_bytes == 0 ? Status() : budget.Check();
@@ -144,9 +147,10 @@ ordered_json CheckpointJson(const Checkpoint& checkpoint, const ordered_json& ne
 }
 
 Status InspectCheckpoint(const InspectFlags& f) {
-  if (f.max_bytes > 0 || !f.code.empty()) {
+  if (f.max_bytes > 0 || !f.code.empty() || f.compare_xz) {
     return {Code::kUsage,
-            "--max-bytes and --code are for artifacts; golf-pack --dry-run says what a checkpoint "
+            "--max-bytes, --code and --compare-xz are for artifacts; golf-pack --dry-run says what "
+            "a checkpoint "
             "packs to"};
   }
   GOLF_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(f.path));

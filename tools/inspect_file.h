@@ -11,7 +11,7 @@ namespace golf {
 
 struct InspectFlags {
   std::string path, export_path, weights;
-  bool verify = false;
+  bool verify = false, compare_xz = false;
   uint64_t max_bytes = 0;
   std::vector<std::string> code;
   OutputFlags output;

@@ -7,7 +7,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build pkg-config ccache
   libdnnl-dev ocl-icd-opencl-dev libhwy-dev         # matrix products, SIMD
-  libzstd-dev libxxhash-dev libflatbuffers-dev flatbuffers-compiler
+  libzstd-dev liblzma-dev libxxhash-dev libflatbuffers-dev flatbuffers-compiler
   libcli11-dev nlohmann-json3-dev libfmt-dev libtomlplusplus-dev libeigen3-dev libsentencepiece-dev
   libgtest-dev libgmock-dev
 )

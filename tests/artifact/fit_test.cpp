@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
+#include <algorithm>
+
 #include "tests/artifact/samples.h"
 
 namespace golf::test {
@@ -22,7 +24,7 @@ SampleTensors LayeredNetwork(int layers) {
 }
 
 struct Fitter {
-  SampleTensors network = LayeredNetwork(6);
+  SampleTensors network = LayeredNetwork(4);
   std::vector<TensorView> views = network.views();
   StreamCache cache;
 
@@ -43,7 +45,7 @@ TEST(Fit, UsesItsBudgetAndLosesNoMoreThanItMust) {
   const uint64_t whole =
       fitter.Task(0).artifact_bytes(unconstrained->tensors, unconstrained->level);
   double loss = 1e300;
-  for (const uint64_t percent : {25, 40, 55, 70, 85, 100}) {
+  for (const uint64_t percent : {40, 55, 70, 85, 100}) {
     const uint64_t budget = whole * percent / 100;
     const FitTask task = fitter.Task(budget);
     const auto fit = FitByError(*FindPacking("int6"), task);
@@ -53,7 +55,7 @@ TEST(Fit, UsesItsBudgetAndLosesNoMoreThanItMust) {
     EXPECT_LE(bytes, budget);
     EXPECT_GE(static_cast<double>(bytes), 0.98 * static_cast<double>(budget)) << percent;
     EXPECT_LT(fit->loss, loss) << percent;
-    EXPECT_EQ(std::ranges::count(fit->path, bytes, &FitTry::bytes) > 0, true);
+    EXPECT_GT(std::ranges::count(fit->path, bytes, &FitTry::bytes), 0);
     loss = fit->loss;
   }
 }
@@ -70,10 +72,10 @@ TEST(Fit, DoesNotDependOnThreads) {
   const int threads = omp_get_max_threads();
   omp_set_num_threads(1);
   Fitter a;
-  const auto one = FitByError(*FindPacking("int6"), a.Task(50000));
+  const auto one = FitByError(*FindPacking("int6"), a.Task(35000));
   omp_set_num_threads(3);
   Fitter b;
-  const auto three = FitByError(*FindPacking("int6"), b.Task(50000));
+  const auto three = FitByError(*FindPacking("int6"), b.Task(35000));
   omp_set_num_threads(threads);
   EXPECT_EQ(one->tensors, three->tensors);
   EXPECT_EQ(one->level, three->level);

@@ -11,6 +11,7 @@
 #include "artifact/artifact.h"
 #include "artifact/checkpoint.h"
 #include "artifact/safetensors.h"
+#include "artifact/token_shard.h"
 #include "runtime/program.h"
 #include "runtime/weights.h"
 #include "schemas/program_generated.h"
@@ -190,6 +191,91 @@ TEST_F(GolfPack, GivesTheSameFileForAnyNumberOfThreads) {
   EXPECT_EQ(ReadAll(output_), ReadAll(other));
 }
 
+TEST_F(GolfPack, CalibratesOnAShardOrOnItsOwnTextAndKeepsTheHessians) {
+  std::vector<uint16_t> tokens(5000);
+  std::mt19937 random(9);
+  for (uint16_t& t : tokens) t = static_cast<uint16_t>(random() % kPieces);
+  const std::string shard = folder_ / "train.bin", hessians = folder_ / "h.ckpt",
+                    other = folder_ / "b.ptz";
+  ASSERT_TRUE(WriteTokenShard(shard, tokens).ok());
+  const std::string pack = "golf-pack " + checkpoint_ + " --preset int5 --level 1 ";
+  const std::string calibrate = " --calibrate " + shard + " --calibrate-windows 3 ";
+  const Outcome o =
+      Shell(pack + calibrate + "--threads 1 --json --save-hessians " + hessians + " -o " + output_);
+  ASSERT_EQ(o.code, 0) << o.text;
+  double nearest = 0, chosen = 0;
+  for (const json& gain : json::parse(o.text).at("gptq")) {
+    nearest += gain.at("nearest").get<double>();
+    chosen += gain.at("chosen").get<double>();
+  }
+  EXPECT_LT(chosen, 0.8 * nearest);
+
+  ASSERT_EQ(Shell(pack + "--threads 3 --hessians " + hessians + " -o " + other).code, 0);
+  EXPECT_EQ(ReadAll(output_), ReadAll(other)) << "from the file, with other threads";
+  ASSERT_EQ(Shell(pack + "--gptq off --hessians " + hessians + " -o " + other).code, 0);
+  EXPECT_NE(ReadAll(output_), ReadAll(other));
+  const std::string nearest_codes = ReadAll(other);
+  ASSERT_EQ(Shell(pack + " -o " + other).code, 0);
+  EXPECT_EQ(nearest_codes, ReadAll(other));
+
+  const std::string self = pack + "--calibrate self --calibrate-windows 2 -o ";
+  ASSERT_EQ(Shell(self + output_ + " --threads 1").code, 0);
+  ASSERT_EQ(Shell(self + other + " --threads 3").code, 0);
+  EXPECT_EQ(ReadAll(output_), ReadAll(other));
+
+  const auto refused = [&](const std::string& flags, int code, const std::string& message) {
+    const Outcome refusal = Shell(pack + flags + " --dry-run 2>&1");
+    EXPECT_EQ(refusal.code, code) << flags;
+    EXPECT_THAT(refusal.text, HasSubstr(message)) << flags;
+  };
+  refused("--hessians " + hessians + calibrate, 2, "leave out --calibrate");
+  refused("--save-hessians x", 2, "needs --calibrate");
+  refused("--hessians " + checkpoint_, 4, "no Hessians");
+  refused("--hessians nowhere", 3, "nowhere");
+  refused("--calibrate nowhere.bin", 3, "nowhere.bin");
+  const Outcome foreign =
+      Shell("golf-pack " + safetensors_ + RecipeFlags() +
+            " --set network.window=32 --dry-run --hessians " + hessians + " 2>&1");
+  EXPECT_EQ(foreign.code, 2);
+  EXPECT_THAT(foreign.text, HasSubstr("another network"));
+}
+
+TEST_F(GolfPack, FitsIntoABudgetAndSaysHow) {
+  const uint64_t whole = PackedBytes();
+  const std::string code = folder_.Write("code.py", std::string(1000, '#'));
+  const std::string command = "golf-pack " + checkpoint_ +
+                              " --preset int6 --level 3 --json --code " + code + " -o " + output_ +
+                              " --max-bytes ";
+  const uint64_t budget = whole * 6 / 10;
+  const Outcome o = Shell(command + std::to_string(budget) + " --fit");
+  ASSERT_EQ(o.code, 0) << o.text;
+  const json fit = json::parse(o.text);
+  EXPECT_EQ(fs::file_size(output_), fit.at("artifact_bytes").get<uint64_t>());
+  EXPECT_LE(fit.at("total_bytes").get<uint64_t>(), budget);
+  EXPECT_GE(fit.at("total_bytes").get<double>(), 0.98 * static_cast<double>(budget));
+  EXPECT_GT(fit.at("fit").at("path").size(), 3U);
+  EXPECT_EQ(Shell(command + "2000 --fit 2>&1").code, 5);
+  EXPECT_EQ(Shell(command + "20000 --fit=pr1232 2>&1").code, 2) << "not one of PR 1232's presets";
+  EXPECT_EQ(Shell(command + "20000 --fit=best 2>&1").code, 2);
+  EXPECT_EQ(Shell("golf-pack " + checkpoint_ + " --fit --dry-run 2>&1").code, 2);
+}
+
+TEST_F(GolfPack, PrunesOnRequest) {
+  const auto zeros = [&](const std::string& flags) {
+    EXPECT_EQ(
+        Shell("golf-pack " + checkpoint_ + " --preset int6 --level 1 -o " + output_ + flags).code,
+        0);
+    size_t count = 0;
+    for (const EncodedTensor& t : Artifact::Read(output_)->encoded()) {
+      if (t.encoding.storage == Storage::kCodes)
+        count += static_cast<size_t>(std::ranges::count(t.codes(), 0));
+    }
+    return count;
+  };
+  EXPECT_GT(zeros(" --prune 0.5"), 4 * zeros(""));
+  EXPECT_EQ(Shell("golf-pack " + checkpoint_ + " --prune 1.5 --dry-run 2>&1").code, 2);
+}
+
 TEST_F(GolfPack, SaysWhatIsMissingOrDoesNotBelong) {
   const auto expect = [&](const std::string& arguments, int code, const std::string& message) {
     const Outcome o = Shell("golf-pack " + arguments + " 2>&1");
@@ -239,6 +325,11 @@ TEST_F(GolfPack, InspectListsAndExportsBothKindsOfFile) {
           .code,
       0);
   EXPECT_EQ(Shell("golf-inspect " + output_ + " --max-bytes 10 2>&1").code, 5);
+  const json xz =
+      json::parse(Shell("golf-inspect " + output_ + " --compare-xz --json").text).at("xz");
+  EXPECT_GT(xz.at("all_in_one_bytes").get<uint64_t>(), 1000U);
+  EXPECT_EQ(xz.at("groups").size(),
+            json::parse(Shell("golf-inspect " + output_ + " --json").text).at("groups").size());
   EXPECT_EQ(Shell("golf-inspect " + safetensors_ + " 2>&1").code, 4);
 }
 
