@@ -38,7 +38,7 @@ struct FitResult {
 // everywhere it goes down in steps of half a bit, always the step that costs least error for the bytes it saves, until the
 // file fits (bisection over the number of steps). What is then left over is spent on taking back steps that fit into it, or,
 // if that loses less, on pruning the last allocation that did not fit (bisection over the share). Below the last step only
-// pruning is left.
+// pruning is left. Keeps every matrix at every step: about twelve bytes for each weight.
 Result<FitResult> FitByError(const Packing& packing, const FitTask& task);
 
 // PR 1232's ladder: int6, then int5 in one more layer at a time, from the middle outwards; zstd levels 16, 1, 17, 2 in this
