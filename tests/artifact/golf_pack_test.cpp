@@ -266,7 +266,8 @@ TEST_F(GolfPack, PrunesOnRequest) {
         Shell("golf-pack " + checkpoint_ + " --preset int6 --level 1 -o " + output_ + flags).code,
         0);
     size_t count = 0;
-    for (const EncodedTensor& t : Artifact::Read(output_)->encoded()) {
+    const auto artifact = Artifact::Read(output_);
+    for (const EncodedTensor& t : artifact->encoded()) {
       if (t.encoding.storage == Storage::kCodes)
         count += static_cast<size_t>(std::ranges::count(t.codes(), 0));
     }
