@@ -204,7 +204,8 @@ TEST_F(GolfPack, CalibratesOnAShardOrOnItsOwnTextAndKeepsTheHessians) {
       Shell(pack + calibrate + "--threads 1 --json --save-hessians " + hessians + " -o " + output_);
   ASSERT_EQ(o.code, 0) << o.text;
   double nearest = 0, chosen = 0;
-  for (const json& gain : json::parse(o.text).at("gptq")) {
+  const json gains = json::parse(o.text).at("gptq");
+  for (const json& gain : gains) {
     nearest += gain.at("nearest").get<double>();
     chosen += gain.at("chosen").get<double>();
   }
