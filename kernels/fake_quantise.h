@@ -22,7 +22,9 @@ namespace golf::ref {
 inline float MagnitudeQuantile(std::span<const float> w, float quantile,
                                std::vector<float>& scratch) {
   scratch.resize(w.size());
-  std::transform(w.begin(), w.end(), scratch.begin(), [](float x) { return std::abs(x); });
+  // A NaN has no place in an order; as an infinity it spoils the row, and the loss shows it.
+  std::transform(w.begin(), w.end(), scratch.begin(),
+                 [](float x) { return std::isnan(x) ? HUGE_VALF : std::abs(x); });
   const float rank = quantile * static_cast<float>(w.size() - 1), low = std::floor(rank);
   const auto at = scratch.begin() + static_cast<std::ptrdiff_t>(low);
   std::nth_element(scratch.begin(), at, scratch.end());

@@ -98,9 +98,9 @@ Result<bool> IsCheckpoint(const std::string& path) {
 Result<std::string> CheckpointGroup(const Checkpoint& checkpoint, const std::string& weights) {
   if (weights == "swa") {
     if (!checkpoint.contents().group("swa").empty()) return weights;
-    return Status{Code::kUsage,
-                  checkpoint.path() + " has no SWA weights; its recipe takes no snapshots, or took "
-                                      "none yet"};
+    return Status{Code::kUsage, checkpoint.path() +
+                                    " has no SWA weights; its recipe takes no snapshots, or took "
+                                    "none yet"};
   }
   const bool has_ema = !checkpoint.contents().group("ema").empty();
   if (weights == "ema" && !has_ema) {

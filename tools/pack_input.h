@@ -11,9 +11,9 @@
 namespace golf {
 
 struct PackInputFlags {
-  std::string path;                    // *.ckpt or *.safetensors, told apart by content
-  std::string weights;                 // checkpoint: "ema", "raw", "swa"; empty: ema where there is one
-  std::string recipe;                  // safetensors: name or file
+  std::string path;     // *.ckpt or *.safetensors, told apart by content
+  std::string weights;  // checkpoint: "ema", "raw", "swa"; empty: ema where there is one
+  std::string recipe;   // safetensors: name or file
   std::vector<std::string> overrides;  // of the recipe, "key=value"
   std::string tokenizer;  // SentencePiece model; a checkpoint that carries its own needs none
 };

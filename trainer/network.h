@@ -34,12 +34,12 @@ struct NetworkConfig {
   uint32_t num_heads = 8;     // head width is model_dim / num_heads
   uint32_t num_kv_heads = 4;  // divides num_heads
   uint32_t mlp_hidden = 1536;
-  bool mlp_affine = true;         // scale and bias per unit after the squared ReLU
   double mlp_negative_slope = 0;  // of the ReLU that is squared
-  bool gated_skips = true;        // sigmoid(gate) x + (1 - sigmoid(gate)) w skip, else x + w skip
-  bool tie_embeddings = true;     // the head is tok_emb.weight, else lm_head.weight
   double logit_softcap = 30.0;
-  bool ln_scale = true;  // block i's norms are scaled by 1 / sqrt(i + 1)
+  bool mlp_affine = true;      // scale and bias per unit after the squared ReLU
+  bool gated_skips = true;     // sigmoid(gate) x + (1 - sigmoid(gate)) w skip, else x + w skip
+  bool tie_embeddings = true;  // the head is tok_emb.weight, else lm_head.weight
+  bool ln_scale = true;        // block i's norms are scaled by 1 / sqrt(i + 1)
 
   double rope_base = 10000.0;
   uint32_t rope_dims = 16;             // rotary channels per head

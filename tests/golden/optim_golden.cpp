@@ -30,14 +30,11 @@ TrainSettings SettingsOf(const GoldenCase& c, const std::vector<size_t>& x_shape
   settings.adamw = {s.at("beta1"), s.at("beta2"), s.at("adam_eps")};
   settings.grad_clip_norm = s.at("grad_clip_norm");
   settings.ema_decay = s.at("ema_decay");
-  if (s.contains("late_qat_threshold")) {  // PR 1004: always on, int5
-    settings.late_qat.enabled = true;
-    settings.late_qat.threshold = s.at("late_qat_threshold");
-    settings.late_qat.levels = {15, -16, 15, 0.9995F};
-  } else {
-    settings.late_qat.enabled = s.at("late_qat");
-    settings.late_qat.threshold = s.value("qat_threshold", settings.late_qat.threshold);
-  }
+  LateQatSettings& qat = settings.late_qat;
+  qat.enabled = s.value("late_qat", c.pr == 1004);  // PR 1004 has no switch
+  qat.threshold = s.value("qat_threshold", s.value("late_qat_threshold", qat.threshold));
+  qat.soft = s.value("soft_round_qat", false);
+  if (c.pr == 1004) qat.levels = {15, -16, 15, 0.9995F};
   for (const nlohmann::json& group : c.info().at("param_groups")) {
     OptimizerGroup& g = settings.groups.emplace_back();
     g.name = std::to_string(settings.groups.size());

@@ -14,7 +14,7 @@ struct Defaults {
   double qat_threshold;
 };
 constexpr Defaults kDefaults[] = {
-    {598, true, 0.15}, {668, true, 0.15}, {1004, true, 0.5}, {1232, false, 0.15}};
+    {598, true, 0.15}, {668, true, 0.15}, {1004, true, 0.5}, {1232, false, 0.1}};
 
 struct Settings {
   ScheduleSettings schedule;

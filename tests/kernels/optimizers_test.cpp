@@ -148,6 +148,14 @@ TEST(FakeQuantise, SoftRoundingHasItsDerivative) {
   }
 }
 
+TEST(FakeQuantise, ANanSpoilsItsRowOnly) {
+  std::vector<float> w = FakeQuantInput(2, 512), y(w.size());
+  for (size_t i = 3; i < 512; i += 7) w[i] = NAN;
+  ref::FakeQuantise(2, 512, kInt5, w.data(), y.data());
+  EXPECT_TRUE(std::any_of(y.begin(), y.begin() + 512, [](float x) { return std::isnan(x); }));
+  EXPECT_TRUE(std::all_of(y.begin() + 512, y.end(), [](float x) { return std::isfinite(x); }));
+}
+
 TEST(FakeQuantise, SoftRoundingHoldsNothingBackInsideTheRangeAndAllOutside) {
   FakeQuantRule rule{31, 1.0F / 31, -2, 1, 1, 6};
   const std::vector<float> w = {-0.5F, -0.04F, 0.01F, 0.5F};  // -15.5, -1.24, 0.31, 15.5 steps
