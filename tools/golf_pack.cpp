@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <iostream>
 #include <optional>
@@ -155,6 +156,7 @@ struct Packed {
   int level = 22;
   std::vector<GptqGain> gains;
   std::optional<FitResult> fit;
+  double seconds = 0;  // of choosing codes and compressing them; calibration counts apart
 };
 
 void Print(const Flags& f, const PackInput& input, const Packed& packed, const Artifact& artifact,
@@ -167,6 +169,7 @@ void Print(const Flags& f, const PackInput& input, const Packed& packed, const A
     json["output"] = written ? nlohmann::ordered_json(f.output) : nlohmann::ordered_json();
     if (packed.fit) json["fit"] = ToJson(*packed.fit);
     if (!packed.gains.empty()) json["gptq"] = ToJson(packed.gains);
+    json["seconds"] = packed.seconds;
     json.update(ToJson(report));
     AddBudget(budget, json);
     std::cout << json.dump(2) << "\n";
@@ -182,7 +185,8 @@ void Print(const Flags& f, const PackInput& input, const Packed& packed, const A
   }
   PrintGroups(report);
   PrintBudget(budget);
-  if (written) fmt::print("\nwritten to {}\ncontent hash {}\n", f.output, artifact.content_hash());
+  fmt::print("\npacked in {}\n", Duration(packed.seconds));
+  if (written) fmt::print("written to {}\ncontent hash {}\n", f.output, artifact.content_hash());
 }
 
 Status CheckFlags(const Flags& f) {
@@ -240,9 +244,11 @@ Status Pack(const Flags& f) {
   const Serialiser serialise = [&](std::span<const EncodedTensor> tensors, int level) {
     return SerialiseArtifact({input.program, input.tokenizer, provenance, tensors}, level, &cache);
   };
-  GOLF_ASSIGN(const Packed packed,
+  const auto start = std::chrono::steady_clock::now();
+  GOLF_ASSIGN(Packed packed,
               PackWeights(f, packing, weights, hessians ? &*hessians : nullptr, budget, serialise));
   const std::vector<uint8_t> bytes = serialise(packed.tensors, packed.level);
+  packed.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   // What is reported, and what is written, is what the reader makes of the bytes.
   GOLF_ASSIGN(const Artifact artifact, Artifact::Parse(bytes));
