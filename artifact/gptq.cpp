@@ -82,12 +82,14 @@ void Store(const Eigen::MatrixXd& m, std::vector<float>& factor) {
 }
 
 // Codes the columns [begin, end) of one row, whose weights not coded yet are in `w`; errors[j - begin] is e of column j.
-void CodeBlock(float* w, size_t begin, size_t end, float step, float lowest, float highest,
-               const ColumnFeedback& feedback, float* errors, int8_t* codes) {
+// Columns that are pruned have the code 0.
+void CodeBlock(float* w, const uint8_t* pruned, size_t begin, size_t end, float step, float lowest,
+               float highest, const ColumnFeedback& feedback, float* errors, int8_t* codes) {
   const size_t n = feedback.order.size();
   for (size_t j = begin; j < end; ++j) {
     const float* f = &feedback.factor[j * n];
-    const float code = RoundHalfToEven(std::min(std::max(w[j] / step, lowest), highest));
+    const float nearest = RoundHalfToEven(std::min(std::max(w[j] / step, lowest), highest));
+    const float code = pruned[j] != 0 ? 0 : nearest;
     const float e = (w[j] - step * code) / std::max(f[j], 1e-8F);
     for (size_t k = j; k < end; ++k) w[k] -= e * f[k];
     errors[j - begin] = e;
@@ -95,19 +97,26 @@ void CodeBlock(float* w, size_t begin, size_t end, float step, float lowest, flo
   }
 }
 
-void CodeTile(const TensorView& tensor, size_t first, size_t rows, std::span<const float> steps,
-              const Encoding& encoding, const ColumnFeedback& feedback, int8_t* codes) {
+void CodeTile(const TensorView& tensor, std::span<const float> unpruned, size_t first, size_t rows,
+              std::span<const float> steps, const Encoding& encoding,
+              const ColumnFeedback& feedback, int8_t* codes) {
   const size_t n = feedback.order.size();
   const auto lowest = static_cast<float>(encoding.lowest),
              highest = static_cast<float>(encoding.highest);
   std::vector<float> w(rows * n), errors(rows * feedback.block);
+  std::vector<uint8_t> pruned(rows * n);
+  const std::span<const float> wanted = unpruned.empty() ? tensor.data : unpruned;
   for (size_t r = 0; r < rows; ++r) {
-    for (size_t j = 0; j < n; ++j) w[r * n + j] = tensor.data[(first + r) * n + feedback.order[j]];
+    for (size_t j = 0; j < n; ++j) {
+      const size_t from = (first + r) * n + feedback.order[j];
+      w[r * n + j] = wanted[from];
+      pruned[r * n + j] = tensor.data[from] != wanted[from] ? 1 : 0;
+    }
   }
   for (size_t begin = 0; begin < n; begin += feedback.block) {
     const size_t end = std::min(begin + feedback.block, n), width = end - begin;
     for (size_t r = 0; r < rows; ++r) {
-      CodeBlock(&w[r * n], begin, end, steps[first + r], lowest, highest, feedback,
+      CodeBlock(&w[r * n], &pruned[r * n], begin, end, steps[first + r], lowest, highest, feedback,
                 &errors[r * width], codes + (first + r) * n);
     }
     if (end == n) break;
@@ -177,7 +186,9 @@ ColumnFeedback MakeColumnFeedback(std::span<const float> hessian, const GptqSett
 
 Result<EncodedTensor> QuantiseWithFeedback(const TensorView& tensor,
                                            const QuantiserSettings& settings,
-                                           const ColumnFeedback& feedback) {
+                                           const ColumnFeedback& feedback,
+                                           std::span<const float> unpruned) {
+  GOLF_CHECK(unpruned.empty() || unpruned.size() == tensor.data.size());
   GOLF_CHECK(tensor.shape.size() == 2 && tensor.shape[1] == feedback.order.size());
   QuantiserSettings per_row = settings;
   per_row.choice = ClipChoice::kPerRow;
@@ -189,8 +200,8 @@ Result<EncodedTensor> QuantiseWithFeedback(const TensorView& tensor,
 #pragma omp parallel for schedule(dynamic) if (tensor.data.size() >= kWorthThreads)
   for (size_t tile = 0; tile < tiles; ++tile) {
     const size_t first = tile * kTileRows;
-    CodeTile(tensor, first, std::min(kTileRows, rows - first), chosen.steps, settings.encoding,
-             feedback, codes);
+    CodeTile(tensor, unpruned, first, std::min(kTileRows, rows - first), chosen.steps,
+             settings.encoding, feedback, codes);
   }
   return encoded;
 }

@@ -46,9 +46,12 @@ struct ColumnFeedback {
 ColumnFeedback MakeColumnFeedback(std::span<const float> hessian, const GptqSettings& settings);
 
 // The tensor is a matrix of C columns; its steps come from `settings`, a choice per row. Errors as Quantise.
+// With `unpruned`, the weights before some became zero in the tensor: those keep the code 0, and what they took from the
+// outputs is made up for like any other error (Frantar and Alistarh 2023).
 Result<EncodedTensor> QuantiseWithFeedback(const TensorView& tensor,
                                            const QuantiserSettings& settings,
-                                           const ColumnFeedback& feedback);
+                                           const ColumnFeedback& feedback,
+                                           std::span<const float> unpruned = {});
 
 // trace(E H E^T), E = tensor - encoded; with an empty Hessian H = I.
 double OutputError(const TensorView& tensor, const EncodedTensor& encoded,

@@ -10,7 +10,7 @@ namespace golf {
 
 TensorEncoder::TensorEncoder(const Packing& packing, std::span<const TensorView> tensors,
                              const EncodeOptions& options)
-    : prune_(options.prune) {
+    : prune_(options.prune), makes_up_for_pruning_(options.gptq.mode != GptqMode::kReference) {
   for (const TensorView& tensor : tensors) {
     const PackingRule& rule = RuleOf(packing, tensor);
     Job job;
@@ -64,7 +64,8 @@ Result<EncodedTensor> TensorEncoder::EncodeAs(size_t i, const QuantiserSettings&
   const std::vector<float> w = Pruned(job.tensor.data, job.tensor.shape.size() == 2 ? prune : 0);
   const TensorView pruned{job.tensor.name, job.tensor.shape, w};
   if (nearest || job.feedback == kNone) return Quantise(pruned, settings);
-  return QuantiseWithFeedback(pruned, settings, feedback_[job.feedback]);
+  return QuantiseWithFeedback(pruned, settings, feedback_[job.feedback],
+                              makes_up_for_pruning_ ? job.tensor.data : std::span<const float>());
 }
 
 double TensorEncoder::ErrorShare(size_t i, const EncodedTensor& encoded) const {

@@ -44,6 +44,7 @@ class TensorEncoder {
   std::vector<std::span<const float>> hessians_;
   std::vector<ColumnFeedback> feedback_;
   double prune_;
+  bool makes_up_for_pruning_;  // the reference codes what is left as if it had been all
 };
 
 }  // namespace golf

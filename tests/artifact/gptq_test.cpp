@@ -156,6 +156,20 @@ TEST(Gptq, OutputErrorWithoutAHessianIsTheSquaredErrorOfTheWeights) {
   EXPECT_NEAR(OutputEnergy(sample.view(), {}), energy, 1e-6 * energy);
 }
 
+TEST(Gptq, MakesUpForPrunedWeightsWhichStayZero) {
+  const Correlated sample(40, 120, 6);
+  const std::vector<float> pruned = Pruned(sample.weights, 0.3);
+  const TensorView left{"m", sample.shape, pruned};
+  const ColumnFeedback feedback = MakeColumnFeedback(sample.hessian, {});
+  const EncodedTensor without = *QuantiseWithFeedback(left, kInt5, feedback);
+  const EncodedTensor with = *QuantiseWithFeedback(left, kInt5, feedback, sample.weights);
+  for (size_t i = 0; i < pruned.size(); ++i) {
+    EXPECT_TRUE(pruned[i] != 0 || with.codes()[i] == 0) << i;
+  }
+  EXPECT_LT(OutputError(sample.view(), with, sample.hessian),
+            0.5 * OutputError(sample.view(), without, sample.hessian));
+}
+
 TEST(Prune, DropsWhatIsStrictlyBelowTheQuantile) {
   const std::vector<float> w = {-4, 1, -3, 2, 0.5F};
   EXPECT_THAT(Pruned(w, 0), testing::ElementsAreArray(w));
