@@ -10,6 +10,7 @@
 #include "kernels/cpu/attention_task.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/variant.h"
+#include "kernels/threads.h"
 
 namespace golf::cpu {
 namespace {
@@ -35,6 +36,13 @@ void RunTasks(size_t tasks, const F& f) {
 
 void CheckDims(AttentionDims d) {
   GOLF_CHECK(d.K > 0 && d.H % d.K == 0 && d.D > 0 && d.D <= kMaxHeadWidth && d.Q <= d.T);
+}
+
+// Query rows of one forward task. Every task packs the keys it sees, so there should be no more tasks than keep the
+// threads busy; no result depends on the cut.
+size_t ForwardTaskRows(AttentionDims d) {
+  const size_t wanted = CeilDiv(4 * static_cast<size_t>(Threads()), d.B * d.K);
+  return std::max(kTileRows, RoundUp(CeilDiv(d.Q, wanted), kTileRows));
 }
 
 template <class T>

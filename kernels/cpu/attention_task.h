@@ -86,12 +86,6 @@ struct AttentionTable {
 void FillForwardTasks(Variant variant, AttentionTable& table);   // attention_forward.cpp
 void FillBackwardTasks(Variant variant, AttentionTable& table);  // attention_backward.cpp
 
-// Query rows of one forward task: enough to share the packing of a key tile, few enough to stay in the L2 cache.
-inline size_t ForwardTaskRows(AttentionDims d) {
-  const size_t group = d.H / d.K;
-  return std::max(kTileRows, RoundUp(1024 / group, kTileRows));
-}
-
 }  // namespace golf::cpu
 
 // Like GOLF_DEFINE_FILL of variant.h, for an AttentionTable.
