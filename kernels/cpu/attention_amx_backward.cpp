@@ -248,13 +248,12 @@ void StoreDq(const BackwardCall<bf16>& call, BackwardTask task, const Unit& u, c
   for (size_t r = 0; r < u.rows; r += kTile) {
     const float* from = u.dq + r * b.width;
     const size_t rows = std::min(kTile, u.rows - r), stride = d.H * d.D;
-    if (call.partial_dq == nullptr) {
+    if (float* part = PartialDq(call, task, u.row); part != nullptr) {
+      StoreColumns(from, scale, rows, d.D, Into::kOverwrite, stride,
+                   part + (r * d.H + u.head) * d.D);
+    } else {
       StoreColumns(from, scale, rows, d.D, call.dq.into, stride,
                    call.dq.data + ((task.b * d.T + u.row + r) * d.H + u.head) * d.D);
-    } else {
-      float* chunk = call.partial_dq + task.b * PartialElements(d) + PartialOffset(d, task.key);
-      StoreColumns(from, scale, rows, d.D, Into::kOverwrite, stride,
-                   chunk + ((u.row + r - task.key) * d.H + u.head) * d.D);
     }
   }
 }
@@ -292,7 +291,7 @@ void Backward(const BackwardCall<bf16>& call, BackwardTask task, void* workspace
   const size_t group = d.H / d.K, keys = RoundUp(task.keys, kTileKeys);
   Buffers b = Carve(d, keys, workspace);
   LoadKeys(call, task, keys, b);
-  const TileRegisters registers;
+  const TileMode mode;
 
   // Units in the order of their rows; those of the group's heads that share rows are neighbours.
   const size_t count = CeilDiv(d.T - task.key, kPiece) * group;

@@ -324,7 +324,7 @@ void Forward(const ForwardCall<bf16>& call, ForwardTask task, void* workspace) {
   const AttentionDims& d = call.d;
   const size_t group = d.H / d.K, count = group * CeilDiv(task.rows, kTile);
   Workspace w = Carve(workspace, d);
-  const TileRegisters registers;
+  const TileMode mode;
   PackKeys(call, task, call.first_row_of(task.b) + task.row + task.rows, w);
   for (size_t begin = 0; begin < count; begin += kColumns) {
     const size_t columns = std::min(kColumns, count - begin);
