@@ -16,8 +16,8 @@ GOLF_AMX_BEGIN
 namespace golf::cpu::amx {
 namespace {
 
-constexpr size_t kColumns =
-    2;  // that pass over the keys together: with a tile of keys, they fit the L1 cache
+// Columns that pass over the keys together, sharing each tile of keys while it is in the L1 cache.
+constexpr size_t kColumns = 4;
 constexpr float kSumLimit = 256.0F;  // of the probabilities of a row and a tile
 
 // The running state of kTile query rows of one head: a column of tiles, scores being (key, row).

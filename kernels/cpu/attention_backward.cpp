@@ -181,5 +181,5 @@ void FillBackwardTasks(AttentionTable& table) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-GOLF_DEFINE_ATTENTION_FILL(FillBackwardTasks)
+GOLF_DEFINE_FILL_OF(AttentionTable, FillBackwardTasks)
 #endif

@@ -159,5 +159,5 @@ void FillForwardTasks(AttentionTable& table) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-GOLF_DEFINE_ATTENTION_FILL(FillForwardTasks)
+GOLF_DEFINE_FILL_OF(AttentionTable, FillForwardTasks)
 #endif

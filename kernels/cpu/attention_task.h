@@ -100,25 +100,3 @@ void FillForwardTasks(Variant variant, AttentionTable& table);   // attention_fo
 void FillBackwardTasks(Variant variant, AttentionTable& table);  // attention_backward.cpp
 
 }  // namespace golf::cpu
-
-// Like GOLF_DEFINE_FILL of variant.h, for an AttentionTable.
-#if HWY_ARCH_X86
-#define GOLF_DEFINE_ATTENTION_FILL(name)                              \
-  namespace golf::cpu {                                               \
-  void name(Variant variant, AttentionTable& table) {                 \
-    switch (variant) {                                                \
-      case Variant::kAvx512:                                          \
-        return N_AVX3::name(table);                                   \
-      case Variant::kAvx2:                                            \
-        return N_AVX2::name(table);                                   \
-      case Variant::kPortable:                                        \
-        return HWY_STATIC_DISPATCH(name)(table); /* the baseline's */ \
-    }                                                                 \
-  }                                                                   \
-  }
-#else
-#define GOLF_DEFINE_ATTENTION_FILL(name)                                                       \
-  namespace golf::cpu {                                                                        \
-  void name(Variant /*portable*/, AttentionTable& table) { HWY_STATIC_DISPATCH(name)(table); } \
-  }
-#endif
