@@ -1,6 +1,7 @@
 #include "runtime/executor.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -25,6 +26,11 @@ using AlignedBytes = std::unique_ptr<std::byte[], AlignedFree>;
 AlignedBytes Allocate(size_t bytes) {
   return AlignedBytes(static_cast<std::byte*>(
       ::operator new (std::max(bytes, kAlignment), std::align_val_t{kAlignment}, std::nothrow)));
+}
+
+size_t MemoryOfThisMachine() {
+  return static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) *
+         static_cast<size_t>(::sysconf(_SC_PAGESIZE));
 }
 
 template <class T>
@@ -55,7 +61,8 @@ class ProgramExecutor final : public Executor {
   }
 
   Status Allocate() {
-    arena_ = golf::Allocate(plan_.arena_bytes);
+    // Where memory is overcommitted the allocation would succeed and its use would end the process.
+    if (arena_bytes() <= MemoryOfThisMachine()) arena_ = golf::Allocate(plan_.arena_bytes);
     if (kIsBf16) copies_ = golf::Allocate(copy_elements_ * sizeof(T));
     if (!arena_ || (kIsBf16 && !copies_)) {
       return {Code::kIo,
@@ -90,6 +97,7 @@ class ProgramExecutor final : public Executor {
   }
 
   void WeightsChanged(std::optional<FakeQuant> fake_quant) override {
+    fake_quant_ = fake_quant;
     if (!kIsBf16 && fake_quant && !copies_) {
       copies_ = golf::Allocate(copy_elements_ * sizeof(T));
       GOLF_CHECK(copies_ != nullptr);
@@ -106,6 +114,21 @@ class ProgramExecutor final : public Executor {
         continue;
       }
       operands_.gemm_weight[w.index] = copy;
+    }
+  }
+
+  void BackThroughFakeQuant(TensorSet& gradients) const override {
+    if (!fake_quant_ || fake_quant_->sharpness == 0) return;
+    std::vector<bool> done(weights_.count(), false);  // several steps may share a matrix
+    for (const auto& step : program_.steps) {
+      const auto* linear = step->operation.AsLinear();
+      if (linear == nullptr || !linear->fake_quant) continue;
+      const size_t w = step->weights[0];
+      if (done[w] || !options_.trainable[w]) continue;
+      done[w] = true;
+      kernels_.optimizer.fake_quantise_backward(weights_.shape(w)[0], weights_.shape(w)[1],
+                                                RuleOf(*fake_quant_), weights_[w].data(),
+                                                gradients[w].data());
     }
   }
 
@@ -194,15 +217,16 @@ class ProgramExecutor final : public Executor {
     }
   }
 
+  static FakeQuantRule RuleOf(const FakeQuant& q) {
+    return {q.divisor, 1 / q.divisor, q.lowest, q.highest, q.quantile, q.sharpness};
+  }
+
   void FakeQuantise(const FakeQuant& q, size_t index, const float* master, T* copy) {
     const size_t rows = weights_.shape(index)[0], cols = weights_.shape(index)[1];
-    const float floor = 1 / q.divisor;
     if constexpr (kIsBf16) {
-      kernels_.optimizer.fake_quantise_bf16(rows, cols, q.divisor, floor, q.lowest, q.highest,
-                                            master, copy);
+      kernels_.optimizer.fake_quantise_bf16(rows, cols, RuleOf(q), master, copy);
     } else {
-      kernels_.optimizer.fake_quantise_f32(rows, cols, q.divisor, floor, q.lowest, q.highest,
-                                           master, copy);
+      kernels_.optimizer.fake_quantise_f32(rows, cols, RuleOf(q), master, copy);
     }
   }
 
@@ -252,6 +276,7 @@ class ProgramExecutor final : public Executor {
   const Plan plan_;
   std::vector<GemmWeight> gemm_weights_;
   size_t copy_elements_ = 0;
+  std::optional<FakeQuant> fake_quant_;  // of the copies
   AlignedBytes arena_, copies_;
   std::vector<int32_t> ids_, targets_, position_, wanted_position_, wanted_row_;
   std::vector<uint32_t> first_row_, first_row_zero_;

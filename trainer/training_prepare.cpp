@@ -48,10 +48,12 @@ Result<std::unique_ptr<TrainingRun>> TrainingRun::Prepare(const KernelTable& ker
     }
     if (o.start == StartMode::kResume) {
       std::vector<Status> damaged;
-      GOLF_ASSIGN(checkpoint, run->folder_->NewestCheckpoint(damaged));
+      Result<std::optional<Checkpoint>> newest = run->folder_->NewestCheckpoint(damaged);
       for (const Status& status : damaged) {
         GOLF_TRY(run->Note(fmt::format("damaged checkpoint set aside: {}", status.message())));
       }
+      if (!newest.ok()) return newest.status();
+      checkpoint = std::move(*newest);
     }
   }
   GOLF_TRY(run->ChooseRecipe(checkpoint));
@@ -72,6 +74,10 @@ Status TrainingRun::ChooseRecipe(const std::optional<Checkpoint>& checkpoint) {
                 ParseRecipe(checkpoint->contents().recipe, checkpoint->path(), options_.overrides));
   } else {
     return {Code::kUsage, "--recipe is needed: there is no checkpoint to take one from"};
+  }
+  if (options_.export_weights == ExportedWeights::kSwa && recipe_.train.swa.every == 0) {
+    return {Code::kUsage,
+            "--export-weights swa: the recipe takes no snapshots; set swa.every, and swa.below"};
   }
   program_ = BuildNetwork(recipe_.network);
   GOLF_TRY(CheckProgram(*program_));

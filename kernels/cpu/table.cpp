@@ -37,13 +37,17 @@ KernelTable MakeTable(Variant variant) {
   table.instructions = VariantName(variant);
   table.make_gemm = MakeOneDnnGemm;
   FillAttention(variant, table);
+  FillBias(variant, table);
   FillBigramHash(table);
   FillGather(table);
   FillCrossEntropy(variant, table);
   FillElementwise(variant, table);
   FillEmbedding(variant, table);
   FillFakeQuantise(variant, table);
+  FillGatedAdd(variant, table);
   FillGatedSkip(variant, table);
+  FillGelu(variant, table);
+  FillHeadGate(variant, table);
   FillOptimizers(variant, table);
   FillQkPrepare(variant, table);
   FillRmsNorm(variant, table);
