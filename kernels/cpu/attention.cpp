@@ -41,7 +41,8 @@ void CheckDims(AttentionDims d) {
 // Query rows of one forward task. Every task packs the keys it sees, so there should be no more tasks than keep the
 // threads busy; no result depends on the cut.
 size_t ForwardTaskRows(AttentionDims d) {
-  const size_t wanted = CeilDiv(4 * static_cast<size_t>(Threads()), d.B * d.K);
+  const size_t heads = std::max<size_t>(1, d.B * d.K);
+  const size_t wanted = CeilDiv(4 * static_cast<size_t>(Threads()), heads);
   return std::max(kTileRows, RoundUp(CeilDiv(d.Q, wanted), kTileRows));
 }
 

@@ -37,6 +37,7 @@ void FillXsa(Variant variant, KernelTable& table);
 
 // Defines golf::cpu::name(variant, table) from the functions `name(Table&)` that foreach_target.h compiled, one per
 // instruction set, in golf::cpu::HWY_NAMESPACE. Use it once, under HWY_ONCE.
+// NOLINTBEGIN(bugprone-macro-parentheses): Table is a type
 #if HWY_ARCH_X86
 #define GOLF_DEFINE_FILL_OF(Table, name)         \
   namespace golf::cpu {                          \
@@ -57,4 +58,5 @@ void FillXsa(Variant variant, KernelTable& table);
   void name(Variant /*portable*/, Table& table) { HWY_STATIC_DISPATCH(name)(table); } \
   }
 #endif
+// NOLINTEND(bugprone-macro-parentheses)
 #define GOLF_DEFINE_FILL(name) GOLF_DEFINE_FILL_OF(KernelTable, name)
