@@ -40,7 +40,7 @@ std::vector<Out> Product(const KernelTable& table, const GemmShape& s, const Ope
   const std::vector<In> a = Stored<In>(x.a, s.m, s.k, s.transpose_a),
                         b = Stored<In>(x.b, s.k, s.n, s.transpose_b);
   std::vector<Out> c = To<Out>(x.c);
-  table.make_gemm(s)->Run(a.data(), b.data(), c.data());
+  WholeProduct(table.make_gemm(s)).Run(a.data(), b.data(), c.data());
   return c;
 }
 
@@ -88,13 +88,13 @@ void CheckRowsStandAlone(Element ab, Element c, bool transpose_b) {
     const Operands x(most);
     const std::vector<In> a = To<In>(x.a), b = To<In>(x.b);
     std::vector<Out> want(most.m * n);
-    table.make_gemm(most)->Run(a.data(), b.data(), want.data());
+    WholeProduct(table.make_gemm(most)).Run(a.data(), b.data(), want.data());
     for (const size_t m : {1, 7, 64, 100, 448}) {
       GemmShape some = most;
       some.m = m;
       std::vector<Out> got(m * n);
       const size_t first = 2048 - m;  // rows from another place: not the same blocks
-      table.make_gemm(some)->Run(a.data() + first * k, b.data(), got.data());
+      WholeProduct(table.make_gemm(some)).Run(a.data() + first * k, b.data(), got.data());
       EXPECT_EQ(std::memcmp(got.data(), want.data() + first * n, got.size() * sizeof(Out)), 0)
           << "rows " << m << ", n " << n << ", k " << k;
     }
