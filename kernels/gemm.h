@@ -15,7 +15,7 @@ struct GemmShape {
   size_t m, n, k;
   bool transpose_a = false, transpose_b = false;
   Element ab = Element::kFloat;  // element type of A and B
-  Element c = Element::kFloat;   // of C; kFloat where ab is kFloat
+  Element c = Element::kFloat;   // of C; kFloat where ab is kFloat, or transpose_a
   bool add = false;              // C += instead of C =
 };
 

@@ -195,11 +195,13 @@ class StepBinder {
     };
   }
 
+  // Window by window, so that a window's rows are still in the cache when their product is formed.
   std::function<void()> LinearWeightGradient(size_t n, size_t o, size_t i) {
     if (!operands_.trainable[step_.weights[0]]) return nullptr;
+    const size_t windows = plan_.batch, tokens = n / windows;
     const std::shared_ptr<Gemm> product = table_.make_gemm({.m = o,
                                                             .n = i,
-                                                            .k = n,
+                                                            .k = tokens,
                                                             .transpose_a = true,
                                                             .ab = kElementOf<T>,
                                                             .c = Element::kFloat,
@@ -208,8 +210,10 @@ class StepBinder {
     NeedScratch(packed_bytes + product->scratch_bytes());
     return [=, x = in(0), dy = dout(), dw = dweight(0), p = &operands_] {
       std::byte* packed = p->gemm_scratch;
-      product->Pack(x, packed, packed + packed_bytes);
-      product->Multiply(dy, packed, dw(), packed + packed_bytes);
+      for (size_t row = 0; row < n; row += tokens) {
+        product->Pack(x + row * i, packed, packed + packed_bytes);
+        product->Multiply(dy + row * o, packed, dw(), packed + packed_bytes);
+      }
     };
   }
 

@@ -25,8 +25,8 @@ struct StepOperands {
   std::byte* arena = nullptr;
   std::byte* packed_weights = nullptr;  // StepCalls::packed_bytes; read when a call runs
   const TensorSet* weights = nullptr;
-  std::byte* gemm_scratch = nullptr;    // StepCalls::gemm_scratch_bytes; likewise
-  std::vector<bool> trainable;  // per weight
+  std::byte* gemm_scratch = nullptr;  // StepCalls::gemm_scratch_bytes; likewise
+  std::vector<bool> trainable;        // per weight
   std::vector<std::unique_ptr<SharedRope>> rope;
   // Inputs of a pass.
   const int32_t* ids = nullptr;              // (B, T)

@@ -2,8 +2,9 @@
 // strips stream past it (hence the streaming loads: they leave the panel where it is), and the vector units bring the
 // block before into C while the matrix unit works on the next: neither waits for the other.
 //
-// Long sums are cut into chunks of k, so that a chunk of B fits into the L2 cache; unfinished blocks of a group of
-// panels wait in the scratch. Every element of C is one sum over k in order, whatever the threads and the other rows.
+// Strips are taken in slices, panels in groups and k in chunks, such that a slice's chunk of B and the unfinished blocks
+// of a group stay in the L2 cache. Where A has to be turned, that happens chunk by chunk, and C collects the chunks. The
+// order of an element's sum depends on k alone: not on the threads, nor on the other rows.
 #include "kernels/cpu/gemm_amx.h"
 
 #include <hwy/detect_compiler_arch.h>
@@ -20,8 +21,10 @@ GOLF_AMX_BEGIN
 namespace golf::cpu::amx {
 namespace {
 
-constexpr size_t kChunk = 1536;  // of k
+constexpr size_t kChunk = 512;  // of k
+constexpr size_t kChunkSteps = kChunk / kStep;
 constexpr size_t kGroupPanels = 8;
+constexpr size_t kSliceStrips = 16;
 constexpr size_t kBlockElements = kBlock * kBlock;
 
 // A block of C that is summed but not yet written.
@@ -31,6 +34,7 @@ struct Finished {
   T* c = nullptr;
   size_t row = 0, rows = 0;
   __mmask32 columns = 0;
+  bool add = false;
 };
 
 HWY_INLINE void StoreRow(__m512 left, __m512 right, __mmask32 columns, bool add, float* c) {
@@ -55,17 +59,17 @@ HWY_INLINE void StoreRow(__m512 left, __m512 right, __mmask32 columns, bool add,
   _mm512_mask_storeu_epi16(c, columns, bits);
 }
 
-template <class T, bool kAdd>
+template <class T>
 HWY_INLINE void StoreRows(const Finished<T>& block, size_t begin, size_t end) {
   for (size_t r = begin; r < std::min(end, block.rows); ++r) {
     const float* sums = block.sums + r * kBlock;
-    StoreRow(_mm512_load_ps(sums), _mm512_load_ps(sums + kTile), block.columns, kAdd,
+    StoreRow(_mm512_load_ps(sums), _mm512_load_ps(sums + kTile), block.columns, block.add,
              block.c + r * block.row);
   }
 }
 
 // sums (32, 32) = or += panel times strip. On the way `finished` goes to C.
-template <class T, bool kAdd>
+template <class T>
 HWY_INLINE void ProductBlock(size_t steps, PanelRows a, const bf16* b, bool start, float* sums,
                              const Finished<T>& finished) {
   constexpr size_t kRowBytes = kBlock * sizeof(float);
@@ -94,7 +98,7 @@ HWY_INLINE void ProductBlock(size_t steps, PanelRows a, const bf16* b, bool star
     _tile_loadd(5, upper_a + kTile * a.row, a_bytes);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
-    StoreRows<T, kAdd>(finished, s * rows_per_step, (s + 1) * rows_per_step);
+    StoreRows(finished, s * rows_per_step, (s + 1) * rows_per_step);
   }
   _tile_stored(0, sums, kRowBytes);
   _tile_stored(1, sums + kTile, kRowBytes);
@@ -109,103 +113,169 @@ class TileGemm final : public Gemm {
       : s_(s),
         panels_(CeilDiv(s.m, kBlock)),
         strips_(CeilDiv(s.n, kBlock)),
-        padded_k_(RoundUp(s.k, kStep)),
+        steps_(CeilDiv(s.k, kStep)),
         workers_(std::min(panels_, static_cast<size_t>(Threads()))) {
-    const size_t blocks = s.k <= kChunk ? 2 : std::min(panels_, kGroupPanels) * strips_;
+    const size_t panel_bytes = std::min(steps_, kChunkSteps) * kStepElements * sizeof(bf16);
+    const size_t blocks = s.transpose_a || s.k <= kChunk
+                              ? 2
+                              : std::min(panels_, kGroupPanels) * std::min(strips_, kSliceStrips);
+    turned_bytes_ = s.transpose_a ? panels_ * panel_bytes : 0;
     sums_bytes_ = blocks * kBlockElements * sizeof(float);
-    worker_bytes_ = sums_bytes_ + kBlock * std::min(padded_k_, kChunk) * sizeof(bf16);
+    worker_bytes_ = sums_bytes_ + panel_bytes;
   }
 
-  size_t packed_bytes() const override { return strips_ * StripElements() * sizeof(bf16); }
-  size_t scratch_bytes() const override { return workers_ * worker_bytes_; }
+  size_t packed_bytes() const override { return strips_ * steps_ * kStepElements * sizeof(bf16); }
+  size_t scratch_bytes() const override { return turned_bytes_ + workers_ * worker_bytes_; }
 
   void Pack(const void* b, void* packed, void* /*scratch*/) override {
     const auto* from = static_cast<const bf16*>(b);
     auto* to = static_cast<bf16*>(packed);
-    ParallelRows(strips_, StripElements(), [&](size_t begin, size_t end) {
-      for (size_t strip = begin; strip < end; ++strip) {
-        const size_t n = strip * kBlock, columns = s_.n - n;
-        bf16* dst = to + strip * StripElements();
-        if (s_.transpose_b) {
-          PackTransposedStrip(from + n * s_.k, s_.k, columns, dst);
-        } else {
-          PackStrip(from + n, s_.n, s_.k, columns, dst);
-        }
+    // Memory is read in the order in which it lies.
+    ParallelRows(steps_, s_.n * kStep, [&](size_t begin, size_t end) {
+      for (size_t step = begin; step < end; ++step) {
+        for (size_t strip = 0; strip < strips_; ++strip) PackOne(from, step, strip, to);
       }
     });
   }
 
   void Multiply(const void* a, const void* packed, void* c, void* scratch) override {
-    const auto run = s_.c == Element::kFloat
-                         ? (s_.add ? &TileGemm::Panels<float, true> : &TileGemm::Panels<float, false>)
-                         : (s_.add ? &TileGemm::Panels<bf16, true> : &TileGemm::Panels<bf16, false>);
     const size_t workers = std::min(workers_, static_cast<size_t>(Threads()));
-    ParallelFor(workers, 1, [&](size_t begin, size_t end) {
-      std::byte* memory = static_cast<std::byte*>(scratch) + begin * worker_bytes_;
-      (this->*run)(panels_ * begin / workers, panels_ * end / workers, static_cast<const bf16*>(a),
-                   static_cast<const bf16*>(packed), c, memory);
+    auto* memory = static_cast<std::byte*>(scratch);
+    ParallelFor(workers, 1, [&](size_t worker, size_t end) {
+      std::byte* own = memory + turned_bytes_ + worker * worker_bytes_;
+      const Share share{panels_ * worker / workers,
+                        panels_ * end / workers,
+                        static_cast<const bf16*>(a),
+                        static_cast<const bf16*>(packed),
+                        reinterpret_cast<bf16*>(memory),
+                        reinterpret_cast<float*>(own),
+                        reinterpret_cast<bf16*>(own + sums_bytes_)};
+      const TileRegisters registers;
+      if (s_.transpose_a) {
+        Turned(share, static_cast<float*>(c));
+      } else if (s_.c == Element::kFloat) {
+        Parts(share, 0, s_.k, s_.add, static_cast<float*>(c));
+      } else {
+        Parts(share, 0, s_.k, s_.add, static_cast<bf16*>(c));
+      }
     });
   }
 
  private:
-  size_t StripElements() const { return kBlock * padded_k_; }
+  // A thread's share of a call.
+  struct Share {
+    size_t panel, panel_end;
+    const bf16* a;
+    const bf16* packed;
+    bf16* turned;  // the current chunk of all panels, where A is transposed
+    float* sums;
+    bf16* copy;  // of one panel
+  };
+  // A part of C, and the part of k that it is to be summed over.
+  struct Part {
+    size_t panel, panel_end, strip, strip_end, k, k_end;
+    bool add;
+  };
 
-  // k [first, first + count) of a panel, where it stands if it can be read there.
-  PanelRows Panel(const bf16* a, size_t panel, size_t first, size_t count, bf16* copy) const {
-    const size_t row = panel * kBlock, rows = std::min(kBlock, s_.m - row);
-    if (s_.transpose_a) return TransposePanel(a + first * s_.m + row, s_.m, count, rows, copy);
-    const bf16* stored = a + row * s_.k + first;
-    if (rows == kBlock && count % kStep == 0) return {stored, s_.k, kStep};
-    CopyRows(stored, s_.k, rows, count, kBlock, copy);
-    return {copy, PaddedWidth(count), kStep};
+  void PackOne(const bf16* b, size_t step, size_t strip, bf16* packed) const {
+    const size_t n = strip * kBlock, k = step * kStep;
+    bf16* dst = packed + (strip * steps_ + step) * kStepElements;
+    if (s_.transpose_b) {
+      PackTransposedStep(b + n * s_.k + k, s_.k, s_.k - k, s_.n - n, dst);
+    } else {
+      PackStep(b + k * s_.n + n, s_.n, s_.k - k, s_.n - n, dst);
+    }
   }
 
-  template <class T, bool kAdd>
-  void Panels(size_t begin, size_t end, const bf16* a, const bf16* packed, void* c,
-              std::byte* memory) const {
-    auto* sums = reinterpret_cast<float*>(memory);
-    auto* copy = reinterpret_cast<bf16*>(memory + sums_bytes_);
-    const bool one_chunk = s_.k <= kChunk;
-    const TileRegisters registers;
-    for (size_t group = begin; group < end; group += kGroupPanels) {
-      const size_t group_end = std::min(end, group + kGroupPanels);
-      Finished<T> finished;
-      size_t count = 0;  // blocks so far, of the chunk
-      for (size_t k = 0; k < s_.k; k += kChunk) {
-        const size_t chunk = std::min(kChunk, s_.k - k);
-        const bool last = k + chunk == s_.k;
-        count = 0;
-        for (size_t panel = group; panel < group_end; ++panel) {
-          const PanelRows rows = Panel(a, panel, k, chunk, copy);
-          for (size_t strip = 0; strip < strips_; ++strip, ++count) {
-            float* block = sums + (one_chunk ? count % 2 : count) * kBlockElements;
-            ProductBlock<T, kAdd>(CeilDiv(chunk, kStep), rows,
-                                  packed + strip * StripElements() + k * kBlock, k == 0, block,
-                                  finished);
-            if (last) finished = Block(static_cast<T*>(c), panel, strip, block);
-          }
-        }
+  size_t ChunkEnd(size_t k) const { return std::min(s_.k, k + kChunk); }
+
+  void Turned(const Share& share, float* c) const {
+    for (size_t k = 0; k < s_.k; k += kChunk) {
+      Turn(share, k, ChunkEnd(k));
+      Parts(share, k, ChunkEnd(k), s_.add || k > 0, c);
+    }
+  }
+
+  // k [begin, end) of the share's panels of A, which is stored (k, m).
+  void Turn(const Share& share, size_t begin, size_t end) const {
+    const size_t steps = CeilDiv(end - begin, kStep);
+    for (size_t step = 0; step < steps; ++step) {
+      const size_t k = begin + step * kStep;
+      for (size_t panel = share.panel; panel < share.panel_end; ++panel) {
+        const size_t m = panel * kBlock;
+        TransposeStep(share.a + k * s_.m + m, s_.m, s_.k - k, s_.m - m,
+                      share.turned + (panel * steps + step) * kStepElements);
       }
-      StoreRows<T, kAdd>(finished, 0, kBlock);
+    }
+  }
+
+  // All of the share's blocks of C.
+  template <class T>
+  void Parts(const Share& share, size_t k, size_t k_end, bool add, T* c) const {
+    for (size_t strip = 0; strip < strips_; strip += kSliceStrips) {
+      for (size_t panel = share.panel; panel < share.panel_end; panel += kGroupPanels) {
+        Sum(share,
+            {panel, std::min(share.panel_end, panel + kGroupPanels), strip,
+             std::min(strips_, strip + kSliceStrips), k, k_end, add},
+            c);
+      }
     }
   }
 
   template <class T>
-  Finished<T> Block(T* c, size_t panel, size_t strip, const float* sums) const {
+  void Sum(const Share& share, const Part& part, T* c) const {
+    const bool one_chunk = part.k_end - part.k <= kChunk;
+    Finished<T> finished;
+    for (size_t k = part.k; k < part.k_end; k += kChunk) {
+      size_t count = 0;  // blocks so far; those of a single chunk take two places in turn
+      for (size_t panel = part.panel; panel < part.panel_end; ++panel) {
+        const PanelRows rows = Panel(share, panel, k);
+        for (size_t strip = part.strip; strip < part.strip_end; ++strip, ++count) {
+          float* sums = share.sums + (one_chunk ? count % 2 : count) * kBlockElements;
+          const bf16* b = share.packed + (strip * steps_ + k / kStep) * kStepElements;
+          ProductBlock(CeilDiv(ChunkEnd(k) - k, kStep), rows, b, k == part.k, sums, finished);
+          if (k + kChunk >= part.k_end) finished = Block(part, panel, strip, sums, c);
+        }
+      }
+    }
+    StoreRows(finished, 0, kBlock);
+  }
+
+  // The chunk at k of a panel: turned, or where it stands if it can be read there, or copied.
+  PanelRows Panel(const Share& share, size_t panel, size_t k) const {
+    const size_t count = ChunkEnd(k) - k;
+    if (s_.transpose_a) {
+      return {share.turned + panel * CeilDiv(count, kStep) * kStepElements, kStep, kStepElements};
+    }
+    const size_t row = panel * kBlock, rows = std::min(kBlock, s_.m - row);
+    const bf16* stored = share.a + row * s_.k + k;
+    if (rows == kBlock && count % kStep == 0) return {stored, s_.k, kStep};
+    CopyRows(stored, s_.k, rows, count, kBlock, share.copy);
+    return {share.copy, PaddedWidth(count), kStep};
+  }
+
+  template <class T>
+  Finished<T> Block(const Part& part, size_t panel, size_t strip, const float* sums, T* c) const {
     const size_t row = panel * kBlock, column = strip * kBlock;
-    return {sums, c + row * s_.n + column, s_.n, std::min(kBlock, s_.m - row),
-            First32(s_.n - column)};
+    return {sums,
+            c + row * s_.n + column,
+            s_.n,
+            std::min(kBlock, s_.m - row),
+            First32(s_.n - column),
+            part.add};
   }
 
   GemmShape s_;
-  size_t panels_, strips_, padded_k_, workers_;
-  size_t sums_bytes_, worker_bytes_;  // of a thread's scratch: unfinished blocks; all
+  size_t panels_, strips_, steps_, workers_;
+  // Scratch: a chunk of all panels of a transposed A; then for each thread unfinished blocks, and a copied panel.
+  size_t turned_bytes_, sums_bytes_, worker_bytes_;
 };
 
 }  // namespace
 
 std::unique_ptr<Gemm> MakeTileGemm(const GemmShape& shape) {
   GOLF_CHECK(shape.ab == Element::kBf16 && shape.m > 0 && shape.n > 0 && shape.k > 0);
+  GOLF_CHECK(!shape.transpose_a || shape.c == Element::kFloat);  // C collects chunks of k
   return std::make_unique<TileGemm>(shape);
 }
 

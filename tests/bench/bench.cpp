@@ -17,7 +17,8 @@ double GemmRate(const KernelTable& table, Element element, double seconds) {
     s.ab = s.c = element;
     std::vector<float> a(s.m * s.k), b(s.k * s.n), c(s.m * s.n);
     WholeProduct product(table.make_gemm(s));
-    const double time = ShortestSeconds(seconds, [&] { product.Run(a.data(), b.data(), c.data()); });
+    const double time =
+        ShortestSeconds(seconds, [&] { product.Run(a.data(), b.data(), c.data()); });
     best = std::max(best, 2.0 * static_cast<double>(s.m * s.n * s.k) / time);
   }
   return best;

@@ -54,23 +54,21 @@ T Must(Result<T> result) {
 
 Pass ScorePass(Subject& subject, Precision precision, double limit) {
   constexpr size_t kBatch = 4;
-  ExecutorOptions options{.mode = Mode::kScore,
-                          .precision = precision,
-                          .batch = kBatch,
-                          .scored_rows = kStride};
+  ExecutorOptions options{
+      .mode = Mode::kScore, .precision = precision, .batch = kBatch, .scored_rows = kStride};
   const size_t window = subject.program->window;
   std::shared_ptr<Executor> executor =
       Must(Executor::Create(subject.table, *subject.program, subject.weights, options));
   const Plan plan = PlanOf(subject.table, *subject.program, options);
   const double flops = UsefulWorkOf(*subject.program, plan, options).forward;
-  return {fmt::format("sliding score, {} windows of {}, stride {}", kBatch, window, kStride), flops,
-          limit,
-          [executor, ids = subject.Tokens(kBatch * window),
-           targets = subject.Tokens(kBatch * kStride),
-           first = std::vector<uint32_t>(kBatch, static_cast<uint32_t>(window - kStride)),
-           nll = std::vector<float>(kBatch * kStride)]() mutable {
-            executor->Score(ids, first, targets, nll);
-          }};
+  return {
+      fmt::format("sliding score, {} windows of {}, stride {}", kBatch, window, kStride), flops,
+      limit,
+      [executor, ids = subject.Tokens(kBatch * window), targets = subject.Tokens(kBatch * kStride),
+       first = std::vector<uint32_t>(kBatch, static_cast<uint32_t>(window - kStride)),
+       nll = std::vector<float>(kBatch * kStride)]() mutable {
+        executor->Score(ids, first, targets, nll);
+      }};
 }
 
 Pass TrainPass(Subject& subject, Precision precision, size_t batch, double limit) {
@@ -83,8 +81,7 @@ Pass TrainPass(Subject& subject, Precision precision, size_t batch, double limit
   return {fmt::format("train, micro-batch of {} windows", batch), work.forward + work.backward,
           limit,
           [executor, ids = subject.Tokens(tokens), targets = subject.Tokens(tokens),
-           gradients =
-               std::make_shared<TensorSet>(subject.weights.SameLayout())]() mutable {
+           gradients = std::make_shared<TensorSet>(subject.weights.SameLayout())]() mutable {
             executor->Train(ids, targets, 1.0F, *gradients);
           }};
 }
@@ -96,8 +93,8 @@ Pass TttPass(Subject& subject, Precision precision, double limit) {
   ttt.lr = 0;  // the weights are everyone's
   const auto factory = ExecutorsOf(subject.table, *subject.program, subject.weights);
   const size_t window = subject.program->window;
-  auto trainer = std::make_shared<TttTrainer>(Must(TttTrainer::Create(
-      subject.table, factory, subject.weights, ttt, window, precision)));
+  auto trainer = std::make_shared<TttTrainer>(
+      Must(TttTrainer::Create(subject.table, factory, subject.weights, ttt, window, precision)));
   std::vector<uint16_t> text;
   for (const int32_t id : subject.Tokens(kChunkTokens + 1))
     text.push_back(static_cast<uint16_t>(id));

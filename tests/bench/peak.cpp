@@ -12,7 +12,8 @@ using dnnl::memory;
 
 struct OneDnnPeak::Product {
   Product(memory::dim m, memory::dim n, memory::dim k, memory::data_type type, bool packed)
-      : flops(2.0 * static_cast<double>(m * n * k)), engine(dnnl::engine::kind::cpu, 0),
+      : flops(2.0 * static_cast<double>(m * n * k)),
+        engine(dnnl::engine::kind::cpu, 0),
         stream(engine) {
     using Tag = memory::format_tag;
     const dnnl::matmul::primitive_desc description(

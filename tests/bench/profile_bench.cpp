@@ -53,8 +53,7 @@ class Profile {
     operands_.gemm_scratch = scratch_.get();
     for (const PackedWeight& p : calls_.packed_weights) {
       std::vector<T> rounded(weights[p.weight].size());
-      for (size_t i = 0; i < rounded.size(); ++i)
-        rounded[i] = FromFloat<T>(weights[p.weight][i]);
+      for (size_t i = 0; i < rounded.size(); ++i) rounded[i] = FromFloat<T>(weights[p.weight][i]);
       p.product->Pack(rounded.data(), packed_.get() + p.offset, scratch_.get());
     }
   }

@@ -21,9 +21,11 @@ void CheckInt6(const GoldenCase& c, const std::string& name) {
   std::vector<float> quantised(w.size()), y(rows * out), dx(x.size()), dw(w.size());
   kernels.optimizer.fake_quantise_f32(out, in, 31.0F, 1.0F / 31.0F, -32.0F, 31.0F, w.data(),
                                       quantised.data());
-  WholeProduct(kernels.make_gemm({rows, out, in, false, true})).Run(x.data(), quantised.data(), y.data());
+  WholeProduct(kernels.make_gemm({rows, out, in, false, true}))
+      .Run(x.data(), quantised.data(), y.data());
   WholeProduct(kernels.make_gemm({rows, in, out})).Run(dout.data(), quantised.data(), dx.data());
-  WholeProduct(kernels.make_gemm({out, in, rows, true, false})).Run(dout.data(), x.data(), dw.data());
+  WholeProduct(kernels.make_gemm({out, in, rows, true, false}))
+      .Run(dout.data(), x.data(), dw.data());
   c.Expect(name + "/weight_q", quantised);
   c.Expect(name + "/out", y);
   c.Expect(name + "/grad_x", dx);
