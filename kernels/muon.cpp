@@ -43,6 +43,11 @@ struct Muon::State {
     }
   }
 
+  size_t bytes() const {
+    return (x.size() + next.size() + a.size() + b.size()) * sizeof(float) +
+           (x16.size() + a16.size()) * sizeof(bf16) + gram.bytes() + square.bytes() + apply.bytes();
+  }
+
   // The matrix in the element type of the products.
   const void* Operand(const std::vector<float>& matrix, std::vector<bf16>& rounded) const {
     if (precision == Element::kFloat) return matrix.data();
@@ -77,6 +82,8 @@ Muon::Muon(const KernelTable& kernels, size_t rows, size_t cols, Element precisi
 Muon::~Muon() = default;
 
 void Muon::Orthogonalise(int iterations, float* x) { state_->Orthogonalise(iterations, x); }
+
+size_t Muon::scratch_bytes() const { return state_->bytes() + update_.size() * sizeof(float); }
 
 void Muon::Step(const MuonStep& step, const float* g, float* p, float* buffer) {
   const OptimizerKernels& op = state_->kernels.optimizer;

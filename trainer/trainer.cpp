@@ -129,7 +129,8 @@ Result<double> Trainer::GradientNorm() const {
 
 size_t Trainer::memory_bytes() const {
   const size_t sets = settings_.ema_decay > 0 ? 3 : 2;
-  return sets * weights_.all().size_bytes() + optimizer_.state_bytes() + executor_->arena_bytes();
+  return sets * weights_.all().size_bytes() + optimizer_.state_bytes() +
+         optimizer_.scratch_bytes() + executor_->arena_bytes();
 }
 
 namespace {
