@@ -27,12 +27,12 @@ constexpr size_t kGroupPanels = 8;
 constexpr size_t kSliceStrips = 16;
 constexpr size_t kBlockElements = kBlock * kBlock;
 
-// A block of C that is summed but not yet written.
+// A block of C: its sums, and where they go in the end.
 template <class T>
-struct Finished {
-  const float* sums = nullptr;  // (32, 32)
+struct Block {
+  float* sums = nullptr;  // (32, 32)
   T* c = nullptr;
-  size_t row = 0, rows = 0;
+  size_t row = 0, rows = 0;  // none while sums are unfinished
   __mmask32 columns = 0;
   bool add = false;
 };
@@ -60,7 +60,7 @@ HWY_INLINE void StoreRow(__m512 left, __m512 right, __mmask32 columns, bool add,
 }
 
 template <class T>
-HWY_INLINE void StoreRows(const Finished<T>& block, size_t begin, size_t end) {
+HWY_INLINE void StoreRows(const Block<T>& block, size_t begin, size_t end) {
   for (size_t r = begin; r < std::min(end, block.rows); ++r) {
     const float* sums = block.sums + r * kBlock;
     StoreRow(_mm512_load_ps(sums), _mm512_load_ps(sums + kTile), block.columns, block.add,
@@ -68,11 +68,35 @@ HWY_INLINE void StoreRows(const Finished<T>& block, size_t begin, size_t end) {
   }
 }
 
-// sums (32, 32) = or += panel times strip. On the way `finished` goes to C.
+// Two rows of A that are needed soon, each of kChunk elements; null: none.
+struct Ahead {
+  const bf16* rows = nullptr;
+  size_t row = 0;
+};
+
+HWY_INLINE void Prefetch(Ahead ahead, size_t step) {
+  constexpr size_t kLine = 64 / sizeof(bf16), kLines = 2, kSteps = kChunk / (kLine * kLines);
+  const bf16* p = ahead.rows + step / kSteps * ahead.row + step % kSteps * (kLine * kLines);
+  for (size_t line = 0; line < kLines; ++line)
+    _mm_prefetch(reinterpret_cast<const char*>(p + line * kLine), _MM_HINT_T1);
+}
+
+// Brings the memory of rows [begin, end) of C into the cache, to be written.
 template <class T>
-HWY_INLINE void ProductBlock(size_t steps, PanelRows a, const bf16* b, bool start, float* sums,
-                             const Finished<T>& finished) {
+HWY_INLINE void PrefetchRows(const Block<T>& block, size_t begin, size_t end) {
+  for (size_t r = begin; r < std::min(end, block.rows); ++r) {
+    __builtin_prefetch(block.c + r * block.row, 1);
+    if constexpr (sizeof(T) == sizeof(float))
+      __builtin_prefetch(block.c + r * block.row + kTile, 1);
+  }
+}
+
+// block.sums = or += panel times strip. On the way the block `before` goes to C, and what is needed next is fetched.
+template <class T>
+HWY_INLINE void ProductBlock(size_t steps, PanelRows a, const bf16* b, bool start,
+                             const Block<T>& block, const Block<T>& before, Ahead ahead) {
   constexpr size_t kRowBytes = kBlock * sizeof(float);
+  float* sums = block.sums;
   float* lower = sums + kTile * kBlock;
   TileBarrier();
   if (start) {
@@ -98,7 +122,9 @@ HWY_INLINE void ProductBlock(size_t steps, PanelRows a, const bf16* b, bool star
     _tile_loadd(5, upper_a + kTile * a.row, a_bytes);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
-    StoreRows(finished, s * rows_per_step, (s + 1) * rows_per_step);
+    StoreRows(before, s * rows_per_step, (s + 1) * rows_per_step);
+    PrefetchRows(block, s * rows_per_step, (s + 1) * rows_per_step);
+    if (ahead.rows != nullptr) Prefetch(ahead, s);
   }
   _tile_stored(0, sums, kRowBytes);
   _tile_stored(1, sums + kTile, kRowBytes);
@@ -225,20 +251,24 @@ class TileGemm final : public Gemm {
   template <class T>
   void Sum(const Share& share, const Part& part, T* c) const {
     const bool one_chunk = part.k_end - part.k <= kChunk;
-    Finished<T> finished;
+    Block<T> before;
     for (size_t k = part.k; k < part.k_end; k += kChunk) {
+      const bool last = k + kChunk >= part.k_end;
       size_t count = 0;  // blocks so far; those of a single chunk take two places in turn
       for (size_t panel = part.panel; panel < part.panel_end; ++panel) {
         const PanelRows rows = Panel(share, panel, k);
         for (size_t strip = part.strip; strip < part.strip_end; ++strip, ++count) {
-          float* sums = share.sums + (one_chunk ? count % 2 : count) * kBlockElements;
+          Block<T> block = BlockOf(panel, strip, part.add, c);
+          block.sums = share.sums + (one_chunk ? count % 2 : count) * kBlockElements;
+          if (!last) block.rows = 0;
           const bf16* b = share.packed + (strip * steps_ + k / kStep) * kStepElements;
-          ProductBlock(CeilDiv(ChunkEnd(k) - k, kStep), rows, b, k == part.k, sums, finished);
-          if (k + kChunk >= part.k_end) finished = Block(part, panel, strip, sums, c);
+          ProductBlock(CeilDiv(ChunkEnd(k) - k, kStep), rows, b, k == part.k, block, before,
+                       NextRows(share, panel + 1, k, strip - part.strip));
+          before = block;
         }
       }
     }
-    StoreRows(finished, 0, kBlock);
+    StoreRows(before, 0, kBlock);
   }
 
   // The chunk at k of a panel: turned, or where it stands if it can be read there, or copied.
@@ -254,15 +284,23 @@ class TileGemm final : public Gemm {
     return {share.copy, PaddedWidth(count), kStep};
   }
 
+  // Rows of the next panel to ask for while the strip is multiplied: two, so that the panel is there after 16 strips.
+  Ahead NextRows(const Share& share, size_t panel, size_t k, size_t strip) const {
+    const size_t row = panel * kBlock + 2 * strip;
+    const bool wanted = !s_.transpose_a && panel < share.panel_end && 2 * strip < kBlock &&
+                        k + kChunk <= s_.k && row + 2 <= s_.m;
+    return wanted ? Ahead{share.a + row * s_.k + k, s_.k} : Ahead{};
+  }
+
   template <class T>
-  Finished<T> Block(const Part& part, size_t panel, size_t strip, const float* sums, T* c) const {
+  Block<T> BlockOf(size_t panel, size_t strip, bool add, T* c) const {
     const size_t row = panel * kBlock, column = strip * kBlock;
-    return {sums,
+    return {nullptr,
             c + row * s_.n + column,
             s_.n,
             std::min(kBlock, s_.m - row),
             First32(s_.n - column),
-            part.add};
+            add};
   }
 
   GemmShape s_;
