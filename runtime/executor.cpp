@@ -1,6 +1,7 @@
 #include "runtime/executor.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -14,6 +15,11 @@
 
 namespace golf {
 namespace {
+
+size_t MemoryOfThisMachine() {
+  return static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) *
+         static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+}
 
 template <class T>
 size_t AttentionScratch(size_t batch, size_t length, uint32_t heads, uint32_t kv_heads,
@@ -34,7 +40,8 @@ class ProgramExecutor final : public Executor {
         plan_(MakePlan({&program, options_, sizeof(T), AttentionScratch<T>, &kernels})) {}
 
   Status Allocate() {
-    arena_ = AllocateAligned(plan_.arena_bytes);
+    // Where memory is overcommitted the allocation would succeed and its use would end the process.
+    if (arena_bytes() <= MemoryOfThisMachine()) arena_ = AllocateAligned(plan_.arena_bytes);
     if (!arena_) return OutOfMemory();
     ids_.resize(plan_.batch * plan_.length);
     position_.resize(ids_.size());
@@ -57,6 +64,7 @@ class ProgramExecutor final : public Executor {
     operands_.wanted_position = wanted_position_.data();
     operands_.wanted_row = wanted_row_.data();
     calls_ = MakeStepCalls<T>(kernels_, program_, plan_, operands_);
+    if (arena_bytes() > MemoryOfThisMachine()) return OutOfMemory();
     packed_weights_ = AllocateAligned(calls_.packed_bytes);
     gemm_scratch_ = AllocateAligned(calls_.gemm_scratch_bytes);
     rounded_ = AllocateAligned(RoundedBytes());

@@ -21,7 +21,30 @@ std::string CpuName() {
   return "unknown";
 }
 
+// null where there is no limit.
+template <class T>
+Json OrNull(const std::optional<T>& limit) {
+  return limit ? Json(*limit) : Json(nullptr);
+}
+
+Json SizeOf(const RunFacts& facts, const Limits& limits) {
+  Json code = Json::array();
+  for (const Limits::File& file : limits.code) {
+    code.push_back({{"name", file.name}, {"sha256", file.sha256}, {"bytes", file.bytes}});
+  }
+  return {{"code_bytes", limits.code_bytes()},
+          {"total_bytes", facts.artifact_bytes + limits.code_bytes()},
+          {"max_bytes", OrNull(limits.max_bytes)},
+          {"code", std::move(code)}};
+}
+
 }  // namespace
+
+uint64_t Limits::code_bytes() const {
+  uint64_t bytes = 0;
+  for (const File& file : code) bytes += file.bytes;
+  return bytes;
+}
 
 Platform DescribePlatform(const std::string& kernels, int threads) {
   const Result<std::string> program = Sha256OfFile("/proc/self/exe");
@@ -34,12 +57,13 @@ uint64_t PeakMemoryBytes() {
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts KiB
 }
 
-nlohmann::ordered_json Receipt(const RunFacts& facts, const RunResult& result,
+nlohmann::ordered_json Receipt(const RunFacts& facts, const Limits& limits, const RunResult& result,
                                const Platform& platform) {
   const ScoreSums& sums = result.sums;
   const double seconds = result.scoring_seconds;
   Json receipt = {{"format", "golf-receipt"}, {"version", 1}};
   receipt.update(ToJson(facts));
+  receipt["size"] = SizeOf(facts, limits);
   receipt["order"] = "stream";
   receipt["scored"] = sums.targets;  // above target_tokens where the protocol scores some again
   receipt["bytes_scored"] = sums.bytes;
@@ -51,6 +75,7 @@ nlohmann::ordered_json Receipt(const RunFacts& facts, const RunResult& result,
   receipt["eval"] = {
       {"startup_seconds", result.startup_seconds},
       {"scoring_seconds", seconds},
+      {"max_seconds", OrNull(limits.max_eval_seconds)},
       {"tokens_per_second", seconds > 0 ? static_cast<double>(sums.targets) / seconds : 0},
       {"peak_memory_bytes", result.peak_memory_bytes}};
   receipt["hardware"] = {{"device", "cpu"}, {"name", platform.cpu}, {"threads", platform.threads}};

@@ -2,7 +2,9 @@
 #pragma once
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "kernels/base/status.h"
 #include "runtime/run_facts.h"
@@ -14,8 +16,22 @@ struct RunResult {
   ScoreSums sums;
   double startup_seconds = 0;  // from the program's start to the first window
   double scoring_seconds = 0;  // score and train steps
+  double seconds() const { return startup_seconds + scoring_seconds; }
   uint64_t peak_memory_bytes = 0;
   std::string audit_head_sha256;  // empty: no log was written
+};
+
+// What the run is held to (rules 2 and 3 of the challenge); none of it changes the number.
+struct Limits {
+  struct File {
+    std::string name, sha256;
+    uint64_t bytes;
+  };
+  std::vector<File> code;             // counts beside the artifact
+  std::optional<uint64_t> max_bytes;  // of artifact and code
+  std::optional<double> max_eval_seconds;
+
+  uint64_t code_bytes() const;
 };
 
 // The machine and the build, as found while running.
@@ -28,7 +44,7 @@ Platform DescribePlatform(const std::string& kernels, int threads);
 // Highest resident memory of this process so far.
 uint64_t PeakMemoryBytes();
 
-nlohmann::ordered_json Receipt(const RunFacts& facts, const RunResult& result,
+nlohmann::ordered_json Receipt(const RunFacts& facts, const Limits& limits, const RunResult& result,
                                const Platform& platform);
 
 }  // namespace golf

@@ -19,6 +19,7 @@
 #include "schemas/program_generated.h"
 #include "tools/cli.h"
 #include "tools/run_checks.h"
+#include "tools/run_limits.h"
 #include "tools/ttt_flags.h"
 
 namespace golf {
@@ -42,6 +43,7 @@ struct RunFlags {
   std::string audit, receipt;
   TttFlags ttt;
   CheckFlags checks;
+  LimitFlags limits;
   OutputFlags output;
 };
 
@@ -85,6 +87,7 @@ void AddFlags(CLI::App& app, RunFlags& flags) {
                "Print the plan of a full batch and its memory; score nothing");
   AddTttFlags(app, flags.ttt);
   AddCheckFlags(app, flags.checks);
+  AddLimitFlags(app, flags.limits);
   AddOutputFlags(app, flags.output);
 }
 
@@ -204,6 +207,7 @@ Status Run(const RunFlags& flags) {
   RunFacts facts;
   GOLF_ASSIGN(facts.ttt, TttOptionsOf(flags.ttt));
   GOLF_ASSIGN(Network network, LoadNetwork(flags, facts));
+  GOLF_ASSIGN(const Limits limits, MeasureLimits(flags.limits, facts.artifact_bytes));
   facts.precision = flags.precision;
   facts.protocol = flags.protocol;
   facts.rule.length = flags.window != 0 ? flags.window : network.program->window;
@@ -251,14 +255,15 @@ Status Run(const RunFlags& flags) {
     result.audit_head_sha256 = audit->head_sha256();
   }
   const std::string receipt =
-      Receipt(facts, result, DescribePlatform(kernels->instructions, Threads())).dump(2) + "\n";
+      Receipt(facts, limits, result, DescribePlatform(kernels->instructions, Threads())).dump(2) +
+      "\n";
   if (!flags.receipt.empty()) GOLF_TRY(WriteFileAtomically(flags.receipt, AsBytes(receipt)));
   if (flags.output.json) {
     std::cout << receipt;
   } else {
     PrintReport(facts, result);
   }
-  return {};
+  return CheckSeconds(limits, result.seconds());
 }
 
 int Main(int argc, char** argv) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes sure that the Debian packages which a build needs are installed:
-#   tools/setup.sh [--demo] [--lint]     also what tools/demo.sh or tools/lint.sh needs
+#   tools/setup.sh [--demo] [--clang] [--lint]     also what tools/demo.sh, the Clang presets (clang, asan, fuzz) or tools/lint.sh needs
 # As root, or with a sudo that asks for no password, it installs what is missing; otherwise it names it and exits with 3.
 set -euo pipefail
 
@@ -14,8 +14,9 @@ packages=(
 for argument in "$@"; do
   case $argument in
     --demo) packages+=(bible-kjv bible-kjv-text xz-utils) ;;
-    --lint) packages+=(clang clang-format clang-tidy) ;;
-    *) echo "usage: tools/setup.sh [--demo] [--lint]" >&2; exit 2 ;;
+    --clang) packages+=(clang libomp-dev libclang-rt-dev llvm) ;;
+    --lint) packages+=(clang libomp-dev clang-format clang-tidy) ;;
+    *) echo "usage: tools/setup.sh [--demo] [--clang] [--lint]" >&2; exit 2 ;;
   esac
 done
 

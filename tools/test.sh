@@ -1,11 +1,17 @@
 #!/usr/bin/env bash
-# From a clone to a verdict: packages, release build, every test. Exit code 0 only if all of it passed.
+# From a clone to a verdict: packages, build, every test. Exit code 0 only if all of it passed.
+#   tools/test.sh [--preset NAME]     release; asan and clang need what tools/setup.sh --clang installs
 # A clone tests itself with the golden cases in tests/golden/data. A larger set, $GOLF_GOLDEN or ../shared/golden, is run too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-tools/setup.sh
-tools/build.sh
+preset=release
+if [[ ${1:-} == --preset ]]; then preset=$2; fi
+case $preset in
+  asan | clang) tools/setup.sh --clang ;;
+  *) tools/setup.sh ;;
+esac
+tools/build.sh --preset "$preset"
 
 full_set=${GOLF_GOLDEN:-}
 if [[ -z $full_set && -d ../shared/golden ]]; then full_set=$(realpath ../shared/golden); fi
@@ -14,7 +20,7 @@ unset GOLF_GOLDEN
 export OMP_WAIT_POLICY=passive  # several tests run at a time: threads that wait must not hold a core
 failed=0
 run() {
-  ctest --preset release --no-tests=error -j "$(nproc)" "$@" || failed=1
+  ctest --preset "$preset" --no-tests=error -j "$(nproc)" "$@" || failed=1
 }
 run
 if [[ -n $full_set ]]; then

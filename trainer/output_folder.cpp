@@ -21,6 +21,10 @@ bool IsCheckpoint(std::string_view name) {
   return name.starts_with("step-") && name.ends_with(kCheckpoint);
 }
 
+bool IsDamaged(std::string_view name) {
+  return name.starts_with("step-") && name.ends_with(kDamaged);
+}
+
 Status IoError(const std::string& path, const char* what, const std::string& why) {
   return {Code::kIo, fmt::format("{}: {}: {}", path, what, why)};
 }
@@ -104,6 +108,14 @@ Result<std::optional<Checkpoint>> OutputFolder::NewestCheckpoint(
       return IoError(path, "cannot set the damaged checkpoint aside", std::strerror(errno));
     }
   }
+  GOLF_ASSIGN(const std::vector<std::string> names, Names());
+  const auto lost = std::ranges::find_if(names, IsDamaged);
+  if (lost != names.end()) {
+    return Status(Code::kBadData,
+                  fmt::format("{}: every checkpoint is damaged and was set aside ({} ...); "
+                              "bring a copy back, or start anew with --fresh",
+                              path_, *lost));
+  }
   return std::optional<Checkpoint>();
 }
 
@@ -121,9 +133,8 @@ Result<std::string> OutputFolder::Save(uint64_t step, const CheckpointContents& 
 Status OutputFolder::Clear() const {
   GOLF_ASSIGN(const std::vector<std::string> names, Names());
   for (const std::string& name : names) {
-    const bool ours = IsCheckpoint(name) ||
-                      (name.starts_with("step-") && name.ends_with(kDamaged)) ||
-                      name == "log.jsonl" || name.starts_with("events.out.tfevents.");
+    const bool ours = IsCheckpoint(name) || IsDamaged(name) || name == "log.jsonl" ||
+                      name.starts_with("events.out.tfevents.");
     if (ours) GOLF_TRY(Remove(name));
   }
   return {};

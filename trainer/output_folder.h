@@ -24,7 +24,8 @@ class OutputFolder {
   Result<std::vector<std::string>> Checkpoints() const;
 
   // The newest checkpoint that is whole; nothing where there is none. Damaged ones before it are renamed to
-  // "<name>.damaged", so that they are neither tried again nor counted, and described in `damaged`.
+  // "<name>.damaged", so that they are neither tried again nor counted, and described in `damaged`. kBadData if damaged ones are all there is:
+  // a run that was to go on must not start from nothing.
   Result<std::optional<Checkpoint>> NewestCheckpoint(std::vector<Status>& damaged) const;
 
   // Writes the checkpoint of `step`, then deletes all but the `keep` newest ones. Returns its path.

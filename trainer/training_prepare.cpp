@@ -48,10 +48,12 @@ Result<std::unique_ptr<TrainingRun>> TrainingRun::Prepare(const KernelTable& ker
     }
     if (o.start == StartMode::kResume) {
       std::vector<Status> damaged;
-      GOLF_ASSIGN(checkpoint, run->folder_->NewestCheckpoint(damaged));
+      Result<std::optional<Checkpoint>> newest = run->folder_->NewestCheckpoint(damaged);
       for (const Status& status : damaged) {
         GOLF_TRY(run->Note(fmt::format("damaged checkpoint set aside: {}", status.message())));
       }
+      if (!newest.ok()) return newest.status();
+      checkpoint = std::move(*newest);
     }
   }
   GOLF_TRY(run->ChooseRecipe(checkpoint));

@@ -89,6 +89,13 @@ must "learning from what was scored lowers bits per byte" less "$(field val_bpb 
 must "test-time training twice gives the same audit log" cmp ttt.audit ttt_again.audit
 must "the receipt holds the hash of the log's last line" \
   test "$(field audit_head_sha256 ttt.json)" = "\"$(tail -n 1 ttt.audit | tr -d '\n' | sha256sum | cut -d' ' -f1)\""
+must "every check of legality passes, test-time training on" \
+  golf-run model.ptz 'data/golf_val_*.bin' --stride 32 --check all --check-samples 4 --limit-tokens 1500 "${ttt[@]}" --quiet
+limited() { golf-run model.ptz 'data/golf_val_*.bin' --plain --receipt limits.json --quiet "$@"; }
+must "artifact and code that fit the budget are scored" limited --code code.py --max-bytes $((bytes + 100))
+must "and the receipt says their sum" test "$(field total_bytes limits.json)" = $((bytes + 100))
+must "one byte less is exit code 5" exits_with 5 limited --code code.py --max-bytes $((bytes + 99))
+must "so is an evaluation that takes too long" exits_with 5 limited --max-eval-seconds 0.000001
 verify() { golf-inspect verify "$1" --artifact model.ptz --shards 'data/golf_val_*.bin' --receipt ttt.json; }
 must "the log proves that the run was legal, and fits artifact, shards and receipt" verify ttt.audit
 sed '4s/"count":[0-9]*/"count":1/' ttt.audit >forged.audit

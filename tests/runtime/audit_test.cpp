@@ -239,12 +239,12 @@ TEST_F(Audit, AReceiptOfAnotherRunIsDetected) {
     std::ofstream(path) << receipt.dump(2);
     return Verify(lines_, evidence);
   };
-  Json receipt = Receipt({}, result, DescribePlatform("test", 1));
+  Json receipt = Receipt({}, {}, result, DescribePlatform("test", 1));
   EXPECT_EQ(verify(receipt), "");
   receipt["val_bpb"] = 1.0;
   EXPECT_THAT(verify(receipt), HasSubstr("val_bpb"));
   result.audit_head_sha256 = std::string(64, '1');
-  EXPECT_THAT(verify(Receipt({}, result, {})), HasSubstr("audit_head_sha256"));
+  EXPECT_THAT(verify(Receipt({}, {}, result, {})), HasSubstr("audit_head_sha256"));
   EXPECT_THAT(verify("text"), HasSubstr("not a receipt"));
   std::filesystem::remove(path);
 }

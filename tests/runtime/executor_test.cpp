@@ -79,6 +79,15 @@ INSTANTIATE_TEST_SUITE_P(Precisions, ExecutorTest,
                            return p.param == Precision::kFp32 ? "fp32" : "bf16";
                          });
 
+TEST_P(ExecutorTest, APassThatNoMachineCanHoldIsAnErrorWithItsSize) {
+  const auto executor = Executor::Create(
+      *kernels_, *program_, weights_,
+      {.mode = Mode::kScore, .precision = GetParam(), .batch = size_t{1} << 26, .length = kWindow});
+  ASSERT_FALSE(executor.ok());
+  EXPECT_EQ(executor.status().code(), Code::kIo);
+  EXPECT_THAT(executor.status().message(), testing::HasSubstr("smaller batch"));
+}
+
 TEST_P(ExecutorTest, ScoringWantedRowsGivesTheBitsOfScoringAll) {
   const size_t batch = 3, rows = 10;
   const auto ids = RandomTokens(batch * kWindow, 1), next = RandomTokens(batch * kWindow, 2);

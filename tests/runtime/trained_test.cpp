@@ -87,6 +87,10 @@ class Trained : public testing::Test {
 };
 
 TEST_F(Trained, FloatSliding) { Check("float", "", "float_sliding", 1e-5); }
+// bf16 products move the score by at most 5e-4 bits per byte, of about 3.3.
+TEST_F(Trained, FloatSlidingInBf16) {
+  Check("float", " --precision bf16", "float_sliding", 5e-4 / 3.4);
+}
 TEST_F(Trained, Pr598PackedSliding) { Check("pr598", "", "pr598_packed_sliding", 1e-5); }
 TEST_F(Trained, Pr668PackedSliding) { Check("pr668", "", "pr668_packed_sliding", 1e-5); }
 TEST_F(Trained, FloatTtt) { Check("float", TttFlags("pr598"), "float_ttt", 1e-3); }

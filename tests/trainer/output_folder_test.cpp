@@ -80,6 +80,21 @@ TEST_F(Folder, AnEmptyFolderHasNoNewest) {
   EXPECT_FALSE(newest->has_value());
 }
 
+TEST_F(Folder, WithNothingButDamagedCheckpointsThereIsNoStartFromNothing) {
+  const std::string torn = Save(6);
+  fs::resize_file(torn, fs::file_size(torn) - 1);
+  for (int attempt = 0; attempt < 2; ++attempt) {  // the second one finds it set aside already
+    std::vector<Status> damaged;
+    const auto newest = folder_.NewestCheckpoint(damaged);
+    ASSERT_FALSE(newest.ok());
+    EXPECT_EQ(newest.status().code(), Code::kBadData);
+    EXPECT_THAT(newest.status().message(), testing::HasSubstr("--fresh"));
+  }
+  ASSERT_TRUE(folder_.Clear().ok());
+  std::vector<Status> damaged;
+  EXPECT_TRUE(folder_.NewestCheckpoint(damaged).ok());
+}
+
 TEST_F(Folder, NeverHoldsANan) {
   value_ = std::numeric_limits<float>::quiet_NaN();
   const Result<std::string> saved = folder_.Save(1, Contents(value_), 3);
