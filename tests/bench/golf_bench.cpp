@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
   }
   fmt::print("{} {}, {} threads\n", (*table)->device, (*table)->instructions, threads);
   if (network || profile) {
-    if (network) golf::bench::NetworkRows(**table, rounds);
+    if (network) golf::bench::NetworkRows(**table, rounds, filter);
     if (profile) golf::bench::ProfileRows(**table, rounds);
     return 0;
   }

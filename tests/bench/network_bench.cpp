@@ -52,21 +52,20 @@ T Must(Result<T> result) {
   return std::move(*result);
 }
 
-Pass ScorePass(Subject& subject, Precision precision, double limit) {
-  constexpr size_t kBatch = 4;
+Pass ScorePass(Subject& subject, Precision precision, size_t batch, double limit) {
   ExecutorOptions options{
-      .mode = Mode::kScore, .precision = precision, .batch = kBatch, .scored_rows = kStride};
+      .mode = Mode::kScore, .precision = precision, .batch = batch, .scored_rows = kStride};
   const size_t window = subject.program->window;
   std::shared_ptr<Executor> executor =
       Must(Executor::Create(subject.table, *subject.program, subject.weights, options));
   const Plan plan = PlanOf(subject.table, *subject.program, options);
   const double flops = UsefulWorkOf(*subject.program, plan, options).forward;
   return {
-      fmt::format("sliding score, {} windows of {}, stride {}", kBatch, window, kStride), flops,
+      fmt::format("sliding score, {} window(s) of {}, stride {}", batch, window, kStride), flops,
       limit,
-      [executor, ids = subject.Tokens(kBatch * window), targets = subject.Tokens(kBatch * kStride),
-       first = std::vector<uint32_t>(kBatch, static_cast<uint32_t>(window - kStride)),
-       nll = std::vector<float>(kBatch * kStride)]() mutable {
+      [executor, ids = subject.Tokens(batch * window), targets = subject.Tokens(batch * kStride),
+       first = std::vector<uint32_t>(batch, static_cast<uint32_t>(window - kStride)),
+       nll = std::vector<float>(batch * kStride)]() mutable {
         executor->Score(ids, first, targets, nll);
       }};
 }
@@ -78,7 +77,9 @@ Pass TrainPass(Subject& subject, Precision precision, size_t batch, double limit
       Must(Executor::Create(subject.table, *subject.program, subject.weights, options));
   const Plan plan = PlanOf(subject.table, *subject.program, options);
   const UsefulWork work = UsefulWorkOf(*subject.program, plan, options);
-  return {fmt::format("train, micro-batch of {} windows", batch), work.forward + work.backward,
+  fmt::print("(a training pass of {} window(s) plans {} bytes, {} of them activations)\n", batch,
+             executor->arena_bytes(), plan.arena_bytes);
+  return {fmt::format("train, micro-batch of {} window(s)", batch), work.forward + work.backward,
           limit,
           [executor, ids = subject.Tokens(tokens), targets = subject.Tokens(tokens),
            gradients = std::make_shared<TensorSet>(subject.weights.SameLayout())]() mutable {
@@ -133,24 +134,30 @@ void Row(const Pass& pass, int rounds, OneDnnPeak& packed, OneDnnPeak& plain) {
 
 }  // namespace
 
-void NetworkRows(const KernelTable& table, int rounds) {
+void NetworkRows(const KernelTable& table, int rounds, const std::string& filter) {
   for (const Precision precision : {Precision::kBf16, Precision::kFp32}) {
     const bool bf16_rows = precision == Precision::kBf16;
+    const std::string type = bf16_rows ? "bf16" : "fp32";
     const Element element = bf16_rows ? Element::kBf16 : Element::kFloat;
-    OneDnnPeak packed(element, true), plain(element, false);
     const double train_limit = bf16_rows ? 0.60 : 0.75;
-    const auto row = [&](const auto& make) {
+    OneDnnPeak packed(element, true), plain(element, false);
+    const auto row = [&](const std::string& name, const auto& make) {
+      if ((type + " " + name).find(filter) == std::string::npos) return;
       Subject subject(table);  // one pass's memory at a time
       Row(make(subject), rounds, packed, plain);
     };
-    fmt::print("\n{:<42} {:>9} {:>9} {:>8} {:>17} {:>17} {:>6}\n", "PR 598's network", "wall ms",
-               "CPU ms", "GF/CPU s", "share of packed", "of row-major", "limit");
-    fmt::print("{:<42} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8}\n", bf16_rows ? "bf16" : "fp32",
-               "", "", "", "wall", "CPU", "wall", "CPU");
-    row([&](Subject& s) { return ScorePass(s, precision, bf16_rows ? 0.70 : 0.75); });
-    for (const size_t batch : {1, 4})
-      row([&](Subject& s) { return TrainPass(s, precision, batch, train_limit); });
-    row([&](Subject& s) { return TttPass(s, precision, train_limit); });
+    fmt::print("\n{:<42} {:>9} {:>9} {:>8} {:>17} {:>17} {:>6}\n", type, "wall ms", "CPU ms",
+               "GF/CPU s", "share of packed", "of row-major", "limit");
+    fmt::print("{:<42} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8}\n", "", "", "", "", "wall", "CPU",
+               "wall", "CPU");
+    for (const size_t batch : {1, 4}) {
+      row("score",
+          [&](Subject& s) { return ScorePass(s, precision, batch, bf16_rows ? 0.70 : 0.75); });
+    }
+    for (const size_t batch : {1, 4}) {
+      row("train", [&](Subject& s) { return TrainPass(s, precision, batch, train_limit); });
+    }
+    row("TTT", [&](Subject& s) { return TttPass(s, precision, train_limit); });
     const Rate peak = packed.Measure(), row_major = plain.Measure();
     fmt::print(
         "oneDNN's product: B packed beforehand {:.0f} GFLOP per second ({:.0f} per CPU second), "
