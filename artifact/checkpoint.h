@@ -16,7 +16,7 @@
 namespace golf {
 
 struct TensorGroup {
-  std::string name;  // unique: "weights", "ema", "optimizer/<slot>"
+  std::string name;  // unique: "weights", "ema", "swa", "optimizer/<slot>"
   std::vector<TensorView> tensors;
 };
 

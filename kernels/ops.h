@@ -33,6 +33,9 @@ struct BigramHashDims {
   uint32_t buckets;
   BigramHash hash;
 };
+struct RowDims {
+  size_t N, C;
+};
 struct EmbeddingDims {
   size_t N, C, V;
 };
@@ -59,6 +62,9 @@ struct AttentionDims {
 };  // Q == T unless only some rows are wanted
 struct XsaDims {
   size_t N, H, K, D;
+};
+struct HeadGateDims {
+  size_t N, H, D;
 };
 struct SquaredReluDims {
   size_t N, F;
@@ -129,6 +135,23 @@ struct OpKernels {
                                T* y);
   void (*squared_relu_backward)(SquaredReluDims, const T* x, const float* scale, const T* dy,
                                 Grad<T> dx, float* dscale, float* dbias);
+
+  // b (C); its gradient db += sum dy. The gradient of x is dy.
+  void (*bias_forward)(RowDims, const T* x, const float* b, T* y);
+  void (*bias_backward)(RowDims, const T* dy, Grad<T> dx, float* db);
+
+  // x, y (N, H, D); z (N, H).
+  void (*head_gate_forward)(HeadGateDims, const T* x, const T* z, T* y);
+  void (*head_gate_backward)(HeadGateDims, const T* x, const T* z, const T* dy, Grad<T> dx,
+                             Grad<T> dz);
+
+  void (*gelu_forward)(RowDims, const T* x, T* y);
+  void (*gelu_backward)(RowDims, const T* x, const T* dy, Grad<T> dx);
+
+  // gate: one number.
+  void (*gated_add_forward)(RowDims, const T* a, const T* b, const float* gate, T* y);
+  void (*gated_add_backward)(RowDims, const T* b, const float* gate, const T* dy, Grad<T> da,
+                             Grad<T> db, float* dgate);
 
   // z (N, V) in float; target (N) in [0, V); nll (N) in nats. lse (N): log-sum-exp of the capped logits, may be null.
   void (*cross_entropy_forward)(CrossEntropyDims, const float* z, const int32_t* target, float* nll,

@@ -18,6 +18,14 @@ struct MuonStep {
   int iterations;
 };  // iterations: Newton-Schulz, 5 in the references
 
+// A grid for each row of weights, and how they are rounded to it: kernels/fake_quantise.h has the formulas.
+struct FakeQuantRule {
+  float divisor, floor, lowest, highest;
+  float quantile = 1;  // of the row's magnitudes, for its scale; 1: the largest
+  float sharpness =
+      0;  // > 0: soft rounding, the more like a staircase the larger; 0: to the nearest
+};
+
 struct OptimizerKernels {
   // m <- b1 m + (1-b1) g; v <- b2 v + (1-b2) g^2; p <- p - lr/(1-b1^n) * m / (sqrt(v)/sqrt(1-b2^n) + eps)
   void (*adamw)(AdamWStep, size_t n, const float* g, float* p, float* m, float* v);
@@ -30,12 +38,14 @@ struct OptimizerKernels {
   void (*multiply)(size_t n, float factor, float* x);
   // y <- a x + b y
   void (*axpby)(size_t n, float a, const float* x, float b, float* y);
-  // Per row: s = max(max|w| / divisor, floor), y = w + (clamp(round_half_even(w / s), lowest, highest) * s - w).
-  // T: float or bf16 output.
-  void (*fake_quantise_f32)(size_t rows, size_t cols, float divisor, float floor, float lowest,
-                            float highest, const float* w, float* y);
-  void (*fake_quantise_bf16)(size_t rows, size_t cols, float divisor, float floor, float lowest,
-                             float highest, const float* w, bf16* y);
+  // y: w on its rows' grids (kernels/fake_quantise.h), as float or bf16.
+  void (*fake_quantise_f32)(size_t rows, size_t cols, const FakeQuantRule&, const float* w,
+                            float* y);
+  void (*fake_quantise_bf16)(size_t rows, size_t cols, const FakeQuantRule&, const float* w,
+                             bf16* y);
+  // g, the gradient of y, becomes that of w. For sharpness > 0; straight through there is nothing to do.
+  void (*fake_quantise_backward)(size_t rows, size_t cols, const FakeQuantRule&, const float* w,
+                                 float* g);
   void (*to_bf16)(size_t n, const float* x, bf16* y);
 };
 

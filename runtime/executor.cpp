@@ -76,10 +76,26 @@ class ProgramExecutor final : public Executor {
   }
 
   void WeightsChanged(std::optional<FakeQuant> fake_quant) override {
+    fake_quant_ = fake_quant;
     for (const PackedWeight& packed : calls_.packed_weights) {
       const bool quantised = fake_quant && packed.fake_quant;
       packed.product->Pack(AsMultiplied(packed.weight, quantised ? &*fake_quant : nullptr),
                            packed_weights_.get() + packed.offset, gemm_scratch_.get());
+    }
+  }
+
+  void BackThroughFakeQuant(TensorSet& gradients) const override {
+    if (!fake_quant_ || fake_quant_->sharpness == 0) return;
+    std::vector<bool> done(weights_.count(), false);  // several steps may share a matrix
+    for (const auto& step : program_.steps) {
+      const auto* linear = step->operation.AsLinear();
+      if (linear == nullptr || !linear->fake_quant) continue;
+      const size_t w = step->weights[0];
+      if (done[w] || !options_.trainable[w]) continue;
+      done[w] = true;
+      kernels_.optimizer.fake_quantise_backward(weights_.shape(w)[0], weights_.shape(w)[1],
+                                                RuleOf(*fake_quant_), weights_[w].data(),
+                                                gradients[w].data());
     }
   }
 
@@ -191,15 +207,16 @@ class ProgramExecutor final : public Executor {
     return rounded;
   }
 
+  static FakeQuantRule RuleOf(const FakeQuant& q) {
+    return {q.divisor, 1 / q.divisor, q.lowest, q.highest, q.quantile, q.sharpness};
+  }
+
   void FakeQuantise(const FakeQuant& q, size_t index, const float* master, T* copy) {
     const size_t rows = weights_.shape(index)[0], cols = weights_.shape(index)[1];
-    const float floor = 1 / q.divisor;
     if constexpr (kIsBf16) {
-      kernels_.optimizer.fake_quantise_bf16(rows, cols, q.divisor, floor, q.lowest, q.highest,
-                                            master, copy);
+      kernels_.optimizer.fake_quantise_bf16(rows, cols, RuleOf(q), master, copy);
     } else {
-      kernels_.optimizer.fake_quantise_f32(rows, cols, q.divisor, floor, q.lowest, q.highest,
-                                           master, copy);
+      kernels_.optimizer.fake_quantise_f32(rows, cols, RuleOf(q), master, copy);
     }
   }
 
@@ -247,6 +264,7 @@ class ProgramExecutor final : public Executor {
   const TensorSet& weights_;
   const ExecutorOptions options_;
   const Plan plan_;
+  std::optional<FakeQuant> fake_quant_;  // of the packed weights
   AlignedBytes arena_, packed_weights_, gemm_scratch_, rounded_;
   std::vector<int32_t> ids_, targets_, position_, wanted_position_, wanted_row_;
   std::vector<uint32_t> first_row_, first_row_zero_;

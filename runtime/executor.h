@@ -37,10 +37,12 @@ struct ExecutorOptions {
   std::vector<bool> trainable = {};  // train: per weight; empty: all
 };
 
-// Straight-through fake quantisation of Linear weights (schema Linear.fake_quant) in forward and backward:
-// per row s = max(max|w| / divisor, 1 / divisor), w' = clamp(round(w / s), lowest, highest) * s. PR 598: 31, -32, 31.
+// Fake quantisation of Linear weights (schema Linear.fake_quant) in forward and backward: per row
+// s = max(quantile of |w| / divisor, 1 / divisor), w' = clamp(round(w / s), lowest, highest) * s. PR 598: 31, -32, 31.
+// The gradient goes straight through, or with sharpness > 0 through soft rounding: kernels/fake_quantise.h.
 struct FakeQuant {
   float divisor = 31, lowest = -32, highest = 31;
+  float quantile = 1, sharpness = 0;
 };
 
 class Executor {
@@ -54,6 +56,10 @@ class Executor {
 
   // Must be called after the weights changed and before the next pass (casts or fake-quantises the GEMM copies).
   virtual void WeightsChanged(std::optional<FakeQuant> fake_quant = std::nullopt) = 0;
+
+  // After the last Train since WeightsChanged, where that was given soft rounding: the gradients with respect to what the
+  // passes read become gradients with respect to the weights. Straight through there is nothing to do.
+  virtual void BackThroughFakeQuant(TensorSet& /*gradients*/) const {}
 
   // Score. ids (B, T); first_row (B): position of a window's first wanted row, its Q rows follow;
   // targets, nll (B, Q): the token after each wanted row and its NLL in nats. ids and targets lie in [0, vocab).

@@ -27,6 +27,10 @@ const OperationTraits& TraitsOf(const schema::StepT& step) {
   static constexpr OperationTraits kXsa{"Xsa", false, 0, 0b11, false, -1};
   static constexpr OperationTraits kSquaredRelu{"SquaredRelu", false, 0, 0b1, false, -1};
   static constexpr OperationTraits kCrossEntropy{"SoftcapCrossEntropy", false, 0, 0b1, false, -1};
+  static constexpr OperationTraits kBias{"Bias", false, 0, 0, false, 0};
+  static constexpr OperationTraits kHeadGate{"HeadGate", false, 0, 0b11, false, -1};
+  static constexpr OperationTraits kGelu{"Gelu", false, 0, 0b1, false, -1};
+  static constexpr OperationTraits kGatedAdd{"GatedAdd", false, 0, 0b10, false, 0};
   switch (step.operation.type) {
     case Operation::Embedding:
       return kEmbedding;
@@ -58,6 +62,14 @@ const OperationTraits& TraitsOf(const schema::StepT& step) {
       return kSquaredRelu;
     case Operation::SoftcapCrossEntropy:
       return kCrossEntropy;
+    case Operation::Bias:
+      return kBias;
+    case Operation::HeadGate:
+      return kHeadGate;
+    case Operation::Gelu:
+      return kGelu;
+    case Operation::GatedAdd:
+      return kGatedAdd;
     case Operation::NONE:
       break;
   }
@@ -247,6 +259,28 @@ uint32_t CheckOperands(StepCheck& c, const schema::ProgramT& program, const sche
       c.Require(IsPositive(step.operation.AsSoftcapCrossEntropy()->softcap),
                 "softcap must be positive");
       return 1;
+    case Operation::Bias:
+      c.Operands(1, 1, 1);
+      if (c.failed()) return 0;
+      c.WeightShape(0, {c.width(0)});
+      return c.width(0);
+    case Operation::HeadGate: {
+      c.Operands(2, 0, 0);
+      if (c.failed()) return 0;
+      const uint32_t heads = step.operation.AsHeadGate()->heads;
+      c.Require(heads >= 1 && heads <= kMaxHeads && c.width(0) % heads == 0 && c.width(1) == heads,
+                "{} heads for widths {} and {}", heads, c.width(0), c.width(1));
+      return c.width(0);
+    }
+    case Operation::Gelu:
+      c.Operands(1, 0, 0);
+      return c.failed() ? 0 : c.width(0);
+    case Operation::GatedAdd:
+      c.Operands(2, 1, 1);
+      if (c.failed()) return 0;
+      c.SameWidths();
+      c.Require(StepCheck::IsScalar(c.weight(0)), "the gate must be one number");
+      return c.width(0);
     case Operation::NONE:
       break;
   }

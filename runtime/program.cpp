@@ -144,8 +144,9 @@ Status CheckProgram(const schema::ProgramT& program) {
       return Bad(fmt::format("value '{}' is never read", program.values[v]->name));
   }
   for (size_t w = 0; w < weight_read.size(); ++w) {
-    if (!weight_read[w]) {
-      return Bad(fmt::format("weight '{}' is never read", program.weights[w]->name));
+    if (weight_read[w] == program.weights[w]->unread) {
+      return Bad(fmt::format("weight '{}' is {}", program.weights[w]->name,
+                             weight_read[w] ? "marked as unread, and read" : "never read"));
     }
   }
   return {};

@@ -30,6 +30,7 @@ Json ToJson(const TttOptions& options) {
   json["batch_sequences"] = options.batch_sequences;
   json["micro_batch"] = options.micro_batch;
   json["trainable"] = options.trainable;
+  if (!options.bf16_weights.empty()) json["bf16_weights"] = options.bf16_weights;
   json["fake_quant"] = nullptr;
   if (options.fake_quant) {
     const FakeQuant& q = *options.fake_quant;

@@ -77,6 +77,18 @@ class StepBinder {
       case Operation::SoftcapCrossEntropy:
         BindCrossEntropy();
         break;
+      case Operation::Bias:
+        BindBias();
+        break;
+      case Operation::HeadGate:
+        BindHeadGate();
+        break;
+      case Operation::Gelu:
+        BindGelu();
+        break;
+      case Operation::GatedAdd:
+        BindGatedAdd();
+        break;
       case Operation::NONE:
         GOLF_CHECK(false && "CheckProgram was not called");
     }
@@ -350,6 +362,39 @@ class StepBinder {
     backward_ = [=, k = ops_.cross_entropy_backward, o = &operands_, dz = din(0).data] {
       k(d, z, o->targets, lse, o->loss_gradient, dz);
     };
+  }
+
+  void BindBias() {
+    const RowDims d{rows(), width()};
+    forward_ = [=, k = ops_.bias_forward, x = in(0), b = weight(0), y = out()] { k(d, x, b, y); };
+    backward_ = [=, k = ops_.bias_backward, dy = dout(), dx = din(0), db = dweight(0)] {
+      k(d, dy, dx, db());
+    };
+  }
+
+  void BindHeadGate() {
+    const size_t heads = input_width(1);
+    const HeadGateDims d{rows(), heads, width() / heads};
+    forward_ = [=, k = ops_.head_gate_forward, x = in(0), z = in(1), y = out()] { k(d, x, z, y); };
+    backward_ = [=, k = ops_.head_gate_backward, x = in(0), z = in(1), dy = dout(), dx = din(0),
+                 dz = din(1)] { k(d, x, z, dy, dx, dz); };
+  }
+
+  void BindGelu() {
+    const RowDims d{rows(), width()};
+    forward_ = [=, k = ops_.gelu_forward, x = in(0), y = out()] { k(d, x, y); };
+    backward_ = [=, k = ops_.gelu_backward, x = in(0), dy = dout(), dx = din(0)] {
+      k(d, x, dy, dx);
+    };
+  }
+
+  void BindGatedAdd() {
+    const RowDims d{rows(), width()};
+    forward_ = [=, k = ops_.gated_add_forward, a = in(0), b = in(1), w = weight(0), y = out()] {
+      k(d, a, b, w, y);
+    };
+    backward_ = [=, k = ops_.gated_add_backward, b = in(1), w = weight(0), dy = dout(), da = din(0),
+                 db = din(1), dw = dweight(0)] { k(d, b, w, dy, da, db, dw()); };
   }
 
   // Where one step reads a value twice, its second gradient was written beside the first: add it.

@@ -18,15 +18,32 @@ double LrFactor(TttOptions::Schedule schedule, size_t chunk, size_t chunks) {
                              static_cast<double>(last)));
 }
 
+std::span<const std::string_view> TttPresets() {
+  static constexpr std::string_view kNames[] = {"pr598", "pr668", "pr1004", "pr1232"};
+  return kNames;
+}
+
 Result<TttOptions> TttPreset(std::string_view name) {
-  TttOptions options;  // the defaults are what both runs share
+  TttOptions options;  // the defaults are what most runs share
   if (name == "pr598") {
     options.schedule = TttOptions::Schedule::kCosine;
     options.fake_quant = FakeQuant{};  // its late QAT stayed switched on for the training passes
   } else if (name == "pr668") {
     options.schedule = TttOptions::Schedule::kWarmupCosine;
+  } else if (name == "pr1004") {
+    options.optimizer = TttOptions::Optimizer::kAdamW;
+    options.schedule = TttOptions::Schedule::kCosine;
+    options.lr = 1e-4;
+    options.epochs = 3;
+    options.chunk_tokens = 131072;
+    options.batch_sequences = 64;  // its eight processes took 8 windows each and averaged
+    options.trainable = ScalesAndLastBlocks(2);
+  } else if (name == "pr1232") {
+    options.schedule = TttOptions::Schedule::kWarmupCosine;
+    options.bf16_weights = {"tok_emb.weight", "bigram.embed.weight", "flow_refiner.*.weight"};
   } else {
-    return Status(Code::kUsage, fmt::format("no preset '{}'; there are pr598 and pr668", name));
+    return Status(Code::kUsage,
+                  fmt::format("no preset '{}'; there are {}", name, fmt::join(TttPresets(), ", ")));
   }
   return options;
 }

@@ -2,8 +2,10 @@
 #pragma once
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernels/base/status.h"
 #include "runtime/executor.h"
@@ -32,12 +34,15 @@ struct TttOptions {
   size_t micro_batch = 0;       // windows per pass; 0: as many as 2048 tokens hold
   TrainableRules trainable = FreezeFirstBlocks(2);
   std::optional<FakeQuant> fake_quant;  // on the weights of training passes only (PR 598)
+  // Patterns of weights that are kept in bfloat16, their moments too: rounded after each update (PR 1232).
+  std::vector<std::string> bf16_weights;
 };
 
 double LrFactor(TttOptions::Schedule schedule, size_t chunk, size_t chunks);
 
-// The runs of PR 598 and PR 668: "pr598", "pr668". kUsage for other names.
+// The published runs: "pr598", "pr668", "pr1004", "pr1232". kUsage for other names.
 Result<TttOptions> TttPreset(std::string_view name);
+std::span<const std::string_view> TttPresets();
 
 // "sgd", "adamw"; "constant", "cosine", "warmup-cosine".
 std::string_view Name(TttOptions::Optimizer optimizer);

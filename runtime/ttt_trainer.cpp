@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/base/bf16.h"
 #include "kernels/table.h"
 
 namespace golf {
@@ -55,7 +56,11 @@ TttTrainer::TttTrainer(const KernelTable& kernels, ExecutorFactory factory, Tens
       gradients_(weights.SameLayout()),
       first_moment_(weights.SameLayout()),
       second_moment_(options.optimizer == TttOptions::Optimizer::kAdamW ? weights.SameLayout()
-                                                                        : TensorSet()) {}
+                                                                        : TensorSet()) {
+  for (size_t i = 0; i < weights.count(); ++i) {
+    bf16_.push_back(trainable_[i] && MatchesAny(options.bf16_weights, weights.name(i)));
+  }
+}
 
 Status TttTrainer::Train(const TokenStream& stream, const EvalStep& step,
                          const OnUpdate& on_update) {
@@ -127,6 +132,11 @@ void TttTrainer::Update(float lr, double gradient_norm) {
       kernels.sgd(sgd, g.size(), g.data(), p.data(), m.data());
     } else {
       kernels.adamw(adamw, g.size(), g.data(), p.data(), m.data(), second_moment_[i].data());
+      if (bf16_[i]) RoundToBf16(second_moment_[i]);
+    }
+    if (bf16_[i]) {
+      RoundToBf16(p);
+      RoundToBf16(m);
     }
   }
   plans_.WeightsChanged();

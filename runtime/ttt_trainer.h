@@ -54,7 +54,7 @@ class TttTrainer {
   TensorSet* weights_;
   TttOptions options_;
   size_t length_, micro_batch_;
-  std::vector<bool> trainable_;
+  std::vector<bool> trainable_, bf16_;  // per weight
   PlanCache plans_;
   TensorSet gradients_, first_moment_, second_moment_;  // SGD: the first is the momentum buffer
   long updates_ = 0;

@@ -6,7 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools/setup.sh --clang
-tests=(golf_artifact_tests golf_pack_tests runtime_scoring_test golf_fuzz_replay)
+tests=(golf_artifact_tests golf_pack_tests golf_fuzz_replay runtime_scoring_test golf_run_test golf_tools_tests
+       failing_io_tests)
 tools/build.sh --preset coverage "${tests[@]}"
 build=build/coverage
 rm -rf $build/profiles
@@ -20,7 +21,7 @@ llvm_version=$(clang -dumpversion | cut -d. -f1)
 "llvm-profdata-$llvm_version" merge -sparse $build/profiles/*.profraw -o $build/coverage.profdata
 objects=()
 for test in "${tests[@]}"; do objects+=(-object "$(find $build/tests -name "$test" -type f)"); done
-for program in golf-pack golf-inspect; do objects+=(-object $build/bin/$program); done
+for program in golf-data golf-train golf-pack golf-run golf-inspect; do objects+=(-object $build/bin/$program); done
 mapfile -t sources < <(ls artifact/*.cpp artifact/*.h runtime/audit_log.* runtime/verify_audit.* runtime/recount_bytes.*)
 "llvm-cov-$llvm_version" report "${objects[@]:1}" -instr-profile=$build/coverage.profdata \
   -show-region-summary=false -show-functions=false "${sources[@]}" | tee $build/coverage.txt

@@ -9,10 +9,10 @@ to=${2:-$(dirname "$0")/../tests/golden/data}
 max_bytes=4000000
 
 cases=(
-  598/{attention,bigram,bigram_noxor,mlp,optim_qat,qat,quant_fn,quant_sd,rope,schedule,sliding,small,smear,ttt,ttt_adamw,value_embedding,xsa}
-  668/{model,quant_fn,schedule}
-  1004/{attention,bigram,calibrate,gptq_small_block,mlp,prune,qat,quant_fn,rope,schedule,sliding,smear,value_embedding,xsa}
-  1232/{attention,bigram,flow_refiner,mlp,qat,quant_fn,rope,schedule,smear,xsa}
+  598/{attention,bigram,bigram_noxor,mlp,optim_qat,qat,quant_fn,quant_sd,rope,schedule,sliding,small,smear,ttt,value_embedding,xsa}
+  668/{quant_fn,schedule,sliding}
+  1004/{attention,bigram,calibrate,gptq_small_block,mlp,prune,qat,quant_fn,rope,schedule,sliding,smear,ttt,value_embedding,xsa}
+  1232/{attention,bigram,flow_refiner,mlp,model_flow,qat,quant_fn,rope,schedule,smear,xsa}
   common/{adamw,bytes,loader,muon,newton_schulz,quant_sd_inputs,quant_w}
 )
 

@@ -13,8 +13,8 @@ void AddFileFlags(CLI::App& app, InspectFlags& f) {
   app.add_option("--export", f.export_path, "Write the weights (dequantised) as fp32")
       ->type_name("SAFETENSORS");
   app.add_option("--weights", f.weights,
-                 "Checkpoint: what to export, ema (default where there is one) or raw")
-      ->check(CLI::IsMember({"ema", "raw"}).description(""))
+                 "Checkpoint: what to export, ema (default where there is one), raw or swa")
+      ->check(CLI::IsMember({"ema", "raw", "swa"}).description(""))
       ->type_name("NAME");
   app.add_option("--max-bytes", f.max_bytes, "Artifact: compare with a budget; more is exit code 5")
       ->check(CLI::PositiveNumber.description(""))

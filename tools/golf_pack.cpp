@@ -36,8 +36,8 @@ void AddFlags(CLI::App& app, Flags& f) {
       ->type_name("FILE");
   input
       ->add_option("--weights", f.input.weights,
-                   "Checkpoint: ema (default where there is one) or raw")
-      ->check(CLI::IsMember({"ema", "raw"}).description(""))
+                   "Checkpoint: ema (default where there is one), raw or swa")
+      ->check(CLI::IsMember({"ema", "raw", "swa"}).description(""))
       ->type_name("NAME");
   input
       ->add_option("--recipe", f.input.recipe,

@@ -8,6 +8,7 @@
 #include "kernels/threads.h"
 #include "tools/cli.h"
 #include "tools/train_report.h"
+#include "trainer/evaluate_weights.h"
 #include "trainer/training_run.h"
 
 namespace golf {
@@ -16,7 +17,7 @@ namespace {
 struct Flags {
   TrainingOptions training;
   OutputFlags output;
-  std::string precision;
+  std::string precision, evaluate, evaluate_weights;
   uint32_t micro_windows = 0;
   int threads = 0;
   bool resume = false, fresh = false, dry_run = false, print_recipe = false;
@@ -25,7 +26,9 @@ struct Flags {
 void AddFlags(CLI::App& app, Flags& f) {
   TrainingOptions& t = f.training;
   auto* input = app.add_option_group("Input");
-  input->add_option("--recipe", t.recipe, "A built-in recipe (pr598, pr668, nano) or a TOML file")
+  input
+      ->add_option("--recipe", t.recipe,
+                   "A built-in recipe (pr598, pr668, pr1004, pr1232, nano, ...) or a TOML file")
       ->type_name("NAME|FILE");
   input
       ->add_option("--set", t.overrides,
@@ -63,8 +66,9 @@ void AddFlags(CLI::App& app, Flags& f) {
   output->add_option("--export", t.export_path, "Write the final weights")
       ->type_name("SAFETENSORS");
   const std::map<std::string, ExportedWeights> weights = {{"ema", ExportedWeights::kEma},
-                                                          {"raw", ExportedWeights::kRaw}};
-  output->add_option("--export-weights", t.export_weights, "Which: ema (default) or raw")
+                                                          {"raw", ExportedWeights::kRaw},
+                                                          {"swa", ExportedWeights::kSwa}};
+  output->add_option("--export-weights", t.export_weights, "Which: ema (default), raw or swa")
       ->transform(CLI::CheckedTransformer(weights).description(""))
       ->type_name("NAME");
 
@@ -87,6 +91,14 @@ void AddFlags(CLI::App& app, Flags& f) {
   how->add_flag(
       "--skip-bad-steps", t.skip_bad_steps,
       "Pass over a step with a NaN or infinity instead of stopping (at most 10 in a row)");
+  how->add_option("--evaluate", f.evaluate,
+                  "Train nothing: validate the weights of this checkpoint or safetensors file, "
+                  "which must fit the recipe exactly")
+      ->type_name("FILE");
+  how->add_option("--evaluate-weights", f.evaluate_weights,
+                  "Which of a checkpoint: ema (where there is one), raw or swa")
+      ->check(CLI::IsMember({"ema", "raw", "swa"}).description(""))
+      ->type_name("NAME");
   how->add_flag("--dry-run", f.dry_run, "Print plan, parameters and peak memory; train nothing");
   how->add_flag("--print-recipe", f.print_recipe, "Print the recipe with all overrides as TOML");
   AddOutputFlags(app, f.output);
@@ -153,6 +165,25 @@ Status PrintRecipe(const TrainingOptions& options) {
   return {};
 }
 
+Status Evaluate(const Flags& f) {
+  const TrainingOptions& t = f.training;
+  if (t.validation.empty()) return {Code::kUsage, "--evaluate needs --val: validation shards"};
+  if (!t.data.empty() || !t.out.empty() || !t.init.empty() || !t.export_path.empty()) {
+    return {Code::kUsage,
+            "--evaluate trains and writes nothing; leave --data, --out, --init and --export out"};
+  }
+  if (f.threads > 0) SetThreads(f.threads);
+  StopRequested();  // from here on a signal ends the pass
+  GOLF_ASSIGN(const KernelTable* kernels, CpuKernels());
+  const EvaluationOptions options = {f.evaluate,  f.evaluate_weights, t.recipe,
+                                     t.overrides, t.validation,       t.tokenizer};
+  GOLF_ASSIGN(const EvaluatedWeights evaluated,
+              EvaluateWeights(*kernels, options, [] { return !StopRequested(); }));
+  const nlohmann::ordered_json result = DescribeEvaluation(evaluated);
+  fmt::print("{}", f.output.json ? result.dump(2) + "\n" : EvaluationText(evaluated));
+  return {};
+}
+
 Status Train(Flags& f) {
   TrainingOptions& options = f.training;
   if (!f.precision.empty()) options.overrides.push_back("train.precision=" + f.precision);
@@ -160,6 +191,9 @@ Status Train(Flags& f) {
     options.overrides.push_back(fmt::format("batch.micro_windows={}", f.micro_windows));
   }
   if (f.print_recipe) return PrintRecipe(options);
+  if (!f.evaluate.empty()) return Evaluate(f);
+  if (!f.evaluate_weights.empty())
+    return {Code::kUsage, "--evaluate-weights says which weights of --evaluate FILE; give both"};
   if (options.data.empty()) return {Code::kUsage, "--data is needed: training shards"};
   if (options.out.empty() && !f.dry_run)
     return {Code::kUsage, "--out is needed: a folder for checkpoints"};

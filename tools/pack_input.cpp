@@ -59,7 +59,7 @@ Result<PackInput> FromCheckpoint(const PackInputFlags& flags) {
   input.program.assign(contents.program.begin(), contents.program.end());
   input.tokenizer = contents.tokenizer;
   GOLF_ASSIGN(const std::string group, CheckpointGroup(checkpoint, flags.weights));
-  input.weights_name = group == "ema" ? "ema" : "raw";
+  input.weights_name = group == "weights" ? "raw" : group;
   if (const auto step = contents.integers.find("step"); step != contents.integers.end())
     input.step = step->second;
   auto program = ParseProgram(input.program);
@@ -96,6 +96,12 @@ Result<bool> IsCheckpoint(const std::string& path) {
 }
 
 Result<std::string> CheckpointGroup(const Checkpoint& checkpoint, const std::string& weights) {
+  if (weights == "swa") {
+    if (!checkpoint.contents().group("swa").empty()) return weights;
+    return Status{Code::kUsage, checkpoint.path() +
+                                    " has no SWA weights; its recipe takes no snapshots, or took "
+                                    "none yet"};
+  }
   const bool has_ema = !checkpoint.contents().group("ema").empty();
   if (weights == "ema" && !has_ema) {
     return Status{Code::kUsage, checkpoint.path() + " has no EMA weights; use --weights raw"};

@@ -11,9 +11,9 @@
 namespace golf {
 
 struct PackInputFlags {
-  std::string path;                    // *.ckpt or *.safetensors, told apart by content
-  std::string weights;                 // checkpoint: "ema" or "raw"; empty: ema where there is one
-  std::string recipe;                  // safetensors: name or file
+  std::string path;     // *.ckpt or *.safetensors, told apart by content
+  std::string weights;  // checkpoint: "ema", "raw", "swa"; empty: ema where there is one
+  std::string recipe;   // safetensors: name or file
   std::vector<std::string> overrides;  // of the recipe, "key=value"
   std::string tokenizer;  // SentencePiece model; a checkpoint that carries its own needs none
 };
@@ -22,14 +22,15 @@ struct PackInput {
   std::vector<uint8_t> program;  // serialised
   TensorSet weights;             // in program order, complete
   TokenizerInfo tokenizer;
-  std::string weights_name;  // "ema", "raw", "safetensors"
+  std::string weights_name;  // "ema", "raw", "swa", "safetensors"
   uint64_t step = 0;
 };
 
 // kUsage if a flag is missing or does not belong to this kind of input; kBadData if the weights are not the program's.
 Result<PackInput> LoadPackInput(const PackInputFlags& flags);
 
-// The group of a checkpoint that `weights` ("ema", "raw" or empty for the best there is) means: "ema" or "weights".
+// The group of a checkpoint that `weights` ("ema", "raw", "swa" or empty for the best there is) means: "ema", "weights" or
+// "swa".
 Result<std::string> CheckpointGroup(const class Checkpoint& checkpoint, const std::string& weights);
 
 // True if the file begins with a checkpoint's magic.

@@ -136,6 +136,26 @@ std::string ResultText(const Json& result) {
   return text;
 }
 
+Json DescribeEvaluation(const EvaluatedWeights& evaluated) {
+  Json result;
+  result["recipe"] = evaluated.recipe;
+  result["weights"] = evaluated.weights;
+  result["parameters"] = evaluated.parameters;
+  result["loss_nats"] = evaluated.result.loss_nats;
+  if (evaluated.result.bits_per_byte) result["bits_per_byte"] = *evaluated.result.bits_per_byte;
+  result["targets"] = evaluated.result.targets;
+  return result;
+}
+
+std::string EvaluationText(const EvaluatedWeights& evaluated) {
+  std::string text = fmt::format("{}, {} weights: {:.6f} nats", evaluated.recipe, evaluated.weights,
+                                 evaluated.result.loss_nats);
+  if (evaluated.result.bits_per_byte) {
+    text += fmt::format(", {:.6f} bits per byte", *evaluated.result.bits_per_byte);
+  }
+  return text + fmt::format(", {} targets\n", Grouped(evaluated.result.targets));
+}
+
 uint64_t PeakResidentBytes() {
   struct rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);

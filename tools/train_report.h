@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/base/status.h"
+#include "trainer/evaluate_weights.h"
 #include "trainer/training_run.h"
 
 namespace golf {
@@ -25,6 +26,9 @@ struct TrainingSummary {
 
 nlohmann::ordered_json DescribeResult(const TrainingRun& run, const TrainingSummary& summary);
 std::string ResultText(const nlohmann::ordered_json& result);
+
+nlohmann::ordered_json DescribeEvaluation(const EvaluatedWeights& evaluated);
+std::string EvaluationText(const EvaluatedWeights& evaluated);
 
 // The most memory this process ever had resident, in bytes.
 uint64_t PeakResidentBytes();

@@ -30,8 +30,10 @@ void AddTttFlags(CLI::App& app, TttFlags& flags) {
     return group->add_option(name, value, help)->type_name(type)->each(turn_on);
   };
   group->add_flag("--ttt", flags.on, "Train on each chunk after it was scored");
-  add("--ttt-preset", flags.preset, "Settings of a published run: pr598, pr668 (default)", "NAME")
-      ->check(CLI::IsMember({"pr598", "pr668"}).description(""));
+  const std::vector<std::string> presets(TttPresets().begin(), TttPresets().end());
+  add("--ttt-preset", flags.preset,
+      "Settings of a published run: pr598, pr668 (default), pr1004, pr1232", "NAME")
+      ->check(CLI::IsMember(presets).description(""));
   add("--ttt-optimizer", flags.optimizer, "sgd or adamw", "NAME")
       ->transform(CLI::CheckedTransformer(kOptimizers).description(""));
   add("--ttt-lr", flags.lr, "Learning rate before the schedule (0.002)", "X");
@@ -49,10 +51,15 @@ void AddTttFlags(CLI::App& app, TttFlags& flags) {
                      "The first N blocks stay as they are (2)", "N");
   add("--ttt-trainable", flags.trainable,
       "Rules on weight names, the last that matches decides: "
-      "--ttt-trainable='-*,+blocks.9.*,+*scale*'",
+      "--ttt-trainable='-*,+blocks.-1.*,+*scale*'; blocks.-1 is the last block",
       "RULES")
       ->delimiter(',')
       ->excludes(freeze);
+  add("--ttt-bf16", flags.bf16_weights,
+      "Patterns of weights that keep bfloat16 values and moments (preset pr1232: its embeddings "
+      "and refiner matrices)",
+      "PATTERNS")
+      ->delimiter(',');
   group->add_flag_function(
       "--ttt-fake-quant,!--no-ttt-fake-quant",
       [&flags](int64_t count) { flags.on = true, flags.fake_quant = count > 0; },
@@ -74,6 +81,7 @@ Result<std::optional<TttOptions>> TttOptionsOf(const TttFlags& flags) {
   Override(flags.micro_batch, options.micro_batch);
   if (flags.freeze_blocks) options.trainable = FreezeFirstBlocks(*flags.freeze_blocks);
   if (!flags.trainable.empty()) options.trainable = flags.trainable;
+  if (!flags.bf16_weights.empty()) options.bf16_weights = flags.bf16_weights;
   if (flags.fake_quant)
     options.fake_quant = *flags.fake_quant ? std::optional(FakeQuant{}) : std::nullopt;
   return std::optional(options);

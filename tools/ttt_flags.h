@@ -17,7 +17,7 @@ struct TttFlags {
   std::optional<double> lr, momentum, weight_decay, clip_norm;
   std::optional<size_t> epochs, chunk_tokens, batch_sequences, micro_batch;
   std::optional<uint32_t> freeze_blocks;
-  std::vector<std::string> trainable;
+  std::vector<std::string> trainable, bf16_weights;
   std::optional<bool> fake_quant;
 };
 

@@ -8,9 +8,9 @@
 
 #include "kernels/base/bf16.h"
 #include "kernels/base/check.h"
+#include "runtime/trainable.h"
 #include "schemas/program_generated.h"
 #include "trainer/random.h"
-#include "trainer/weight_names.h"
 
 namespace golf {
 namespace {
@@ -35,22 +35,28 @@ std::vector<Rule> Rules(const NetworkConfig& c) {
   const Rule linear = {"blocks.*.weight", c.ortho_init ? Fill::kOrthogonal : Fill::kUniform, 1};
   // A zero table behind a zero projection would never learn anything.
   const Rule bigram_table = c.bigram_xor_hash && c.ortho_init
-                                ? Rule{"bigram_emb.embed.weight", Fill::kConstant, 0}
-                                : Rule{"bigram_emb.embed.weight", Fill::kNormal, 0.01};
+                                ? Rule{"bigram*.embed.weight", Fill::kConstant, 0}
+                                : Rule{"bigram*.embed.weight", Fill::kNormal, 0.01};
   const Fill side_fill = c.ortho_init ? Fill::kOrthogonal : Fill::kConstant;
+  const Fill refiner_fill = c.ortho_init ? Fill::kOrthogonal : Fill::kNormal;
+  const double refiner_size = c.ortho_init ? 1 : 0.01;
   return {
       {"skip_weights", Fill::kConstant, 1},
       {"skip_gates", Fill::kConstant, 0},
       {"tok_emb.weight", Fill::kNormal, c.tied_embed_init_std},
-      {"bigram_emb.scale", Fill::kConstant, 0.05},
+      {"bigram*.scale", Fill::kConstant, 0.05},
       bigram_table,
-      {"bigram_emb.proj.weight", side_fill, c.ortho_init ? side : 0},
-      {"smear_gate.gate", Fill::kConstant, 0},
+      {"bigram*.proj.weight", side_fill, c.ortho_init ? side : 0},
+      {"smear*.gate", Fill::kConstant, 0},
       {"blocks.*.attn_scale", Fill::kConstant, 1},
       {"blocks.*.mlp_scale", Fill::kConstant, 1},
       {"blocks.*.resid_mix", Fill::kMix, 0},
       {"blocks.*.attn.q_gain", Fill::kConstant, c.qk_gain_init},
+      {"blocks.*.attn.vr_lambda", Fill::kConstant, 0.5},
+      {"blocks.*.attn.attn_gate.weight", Fill::kConstant, 0},
+      {"blocks.*.attn.attn_gate.bias", Fill::kConstant, 4},
       {"blocks.*.attn.proj.weight", Fill::kConstant, 0},
+      {"blocks.*.mlp.proj.weight", Fill::kConstant, 0},
       {"blocks.*.mlp.down_proj.weight", Fill::kConstant, 0},
       {"blocks.*.mlp.scale", Fill::kConstant, 1},
       {"blocks.*.mlp.bias", Fill::kConstant, 0},
@@ -59,6 +65,10 @@ std::vector<Rule> Rules(const NetworkConfig& c) {
       {"ve_shared.embed.weight", Fill::kNormal, 0.01},
       {"ve_shared.proj.weight", side_fill, c.ortho_init ? side : 0},
       {"ve_layer_scales.*", Fill::kConstant, 1},
+      {"flow_refiner.gate", Fill::kConstant, -5},
+      {"flow_refiner.*.bias", Fill::kConstant, 0},
+      {"flow_refiner.velocity_net.2.weight", Fill::kConstant, 0},
+      {"flow_refiner.*.weight", refiner_fill, refiner_size},
       {"lm_head.weight", Fill::kConstant, 0},
   };
 }
@@ -125,7 +135,7 @@ TensorSet InitialWeights(const NetworkConfig& config, const schema::ProgramT& pr
         std::fill(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(out.size() / 2), 1.0F);
         break;
     }
-    for (float& x : out) x = ToFloat(FromFloat<bf16>(x));
+    RoundToBf16(out);
   }
   return weights;
 }

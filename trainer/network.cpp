@@ -13,6 +13,16 @@ namespace {
 
 using ValueId = ProgramBuilder::ValueId;
 
+struct Names {
+  const char *bigram, *smear, *mlp_up, *mlp_down;
+};
+
+Names NamesOf(WeightNames names) {
+  return names == WeightNames::kPr598
+             ? Names{"bigram_emb.", "smear_gate.gate", "mlp.up_proj.weight", "mlp.down_proj.weight"}
+             : Names{"bigram.", "smear.gate", "mlp.fc.weight", "mlp.proj.weight"};
+}
+
 // Builds one network. Each method appends one piece; D is model_dim, K*D_h the width of keys and values.
 class Network {
  public:
@@ -21,6 +31,7 @@ class Network {
         head_dim_(config.model_dim / config.num_heads),
         kv_dim_(head_dim_ * config.num_kv_heads),
         encoder_layers_(config.num_layers / 2),
+        names_(NamesOf(config.weight_names)),
         builder_(config.name, config.vocab_size, config.window) {}
 
   std::unique_ptr<schema::ProgramT> Build() {
@@ -43,6 +54,8 @@ class Network {
  private:
   bool HasBigram() const { return config_.bigram_buckets > 0; }
   bool HasBigramScale() const { return HasBigram() && config_.bigram_xor_hash; }
+  bool HasRefiner() const { return config_.flow_latent_dim > 0; }
+  std::string BigramWeight(const char* name) const { return names_.bigram + std::string(name); }
   bool HasValueEmbedding() const { return config_.ve_enabled && !config_.ve_layers.empty(); }
 
   // The reference's serialisation order, which is not the order of use.
@@ -51,16 +64,16 @@ class Network {
     const uint32_t d = c.model_dim;
     if (encoder_layers_ > 0) {
       builder_.DeclareWeight("skip_weights", {encoder_layers_, d});
-      builder_.DeclareWeight("skip_gates", {encoder_layers_, d});
+      if (c.gated_skips) builder_.DeclareWeight("skip_gates", {encoder_layers_, d});
     }
     builder_.DeclareWeight("tok_emb.weight", {c.vocab_size, d});
-    if (HasBigramScale()) builder_.DeclareWeight("bigram_emb.scale", {});
+    if (HasBigramScale()) builder_.DeclareWeight(BigramWeight("scale"), {});
     if (HasBigram()) {
-      builder_.DeclareWeight("bigram_emb.embed.weight", {c.bigram_buckets, c.bigram_embed_dim});
-      builder_.DeclareWeight("bigram_emb.proj.weight", {d, c.bigram_embed_dim});
+      builder_.DeclareWeight(BigramWeight("embed.weight"), {c.bigram_buckets, c.bigram_embed_dim});
+      builder_.DeclareWeight(BigramWeight("proj.weight"), {d, c.bigram_embed_dim});
     }
-    builder_.DeclareWeight("smear_gate.gate", {d});
-    for (uint32_t i = 0; i < c.num_layers; ++i) DeclareBlockWeights(fmt::format("blocks.{}.", i));
+    builder_.DeclareWeight(names_.smear, {d});
+    for (uint32_t i = 0; i < c.num_layers; ++i) DeclareBlockWeights(i);
     if (HasValueEmbedding()) {
       builder_.DeclareWeight("ve_shared.scale", {});
       builder_.DeclareWeight("ve_shared.embed.weight", {c.vocab_size, c.ve_dim});
@@ -69,23 +82,50 @@ class Network {
         builder_.DeclareWeight(fmt::format("ve_layer_scales.{}", i), {1});
       }
     }
+    if (HasRefiner()) DeclareRefinerWeights();
     if (!c.tie_embeddings) builder_.DeclareWeight("lm_head.weight", {c.vocab_size, d});
   }
 
-  void DeclareBlockWeights(const std::string& block) {
+  void DeclareBlockWeights(uint32_t i) {
+    const std::string block = fmt::format("blocks.{}.", i);
     const uint32_t d = config_.model_dim, hidden = config_.mlp_hidden;
     builder_.DeclareWeight(block + "attn_scale", {d});
     builder_.DeclareWeight(block + "mlp_scale", {d});
     builder_.DeclareWeight(block + "resid_mix", {2, d});
     builder_.DeclareWeight(block + "attn.q_gain", {config_.num_heads});
+    if (config_.value_residual) builder_.DeclareWeight(block + "attn.vr_lambda", {2}, i == 0);
     builder_.DeclareWeight(block + "attn.c_q.weight", {d, d});
     builder_.DeclareWeight(block + "attn.c_k.weight", {kv_dim_, d});
     builder_.DeclareWeight(block + "attn.c_v.weight", {kv_dim_, d});
     builder_.DeclareWeight(block + "attn.proj.weight", {d, d});
-    builder_.DeclareWeight(block + "mlp.scale", {hidden});
-    builder_.DeclareWeight(block + "mlp.bias", {hidden});
-    builder_.DeclareWeight(block + "mlp.up_proj.weight", {hidden, d});
-    builder_.DeclareWeight(block + "mlp.down_proj.weight", {d, hidden});
+    if (config_.gated_attention) {
+      builder_.DeclareWeight(block + "attn.attn_gate.weight", {config_.num_heads, d});
+      builder_.DeclareWeight(block + "attn.attn_gate.bias", {config_.num_heads});
+    }
+    if (config_.mlp_affine) {
+      builder_.DeclareWeight(block + "mlp.scale", {hidden});
+      builder_.DeclareWeight(block + "mlp.bias", {hidden});
+    }
+    builder_.DeclareWeight(block + names_.mlp_up, {hidden, d});
+    builder_.DeclareWeight(block + names_.mlp_down, {d, hidden});
+  }
+
+  void DeclareRefinerWeights() {
+    const uint32_t d = config_.model_dim, r = config_.flow_latent_dim, h = config_.flow_hidden_dim;
+    builder_.DeclareWeight("flow_refiner.gate", {});
+    builder_.DeclareWeight("flow_refiner.down_proj.weight", {r, d});
+    builder_.DeclareWeight("flow_refiner.velocity_net.0.weight", {h, r});
+    builder_.DeclareWeight("flow_refiner.velocity_net.0.bias", {h});
+    builder_.DeclareWeight("flow_refiner.velocity_net.2.weight", {r, h});
+    builder_.DeclareWeight("flow_refiner.velocity_net.2.bias", {r});
+    builder_.DeclareWeight("flow_refiner.up_proj.weight", {d, r});
+  }
+
+  // Embedding-like and gate layers stay out of quantisation-aware training, as in the references.
+  ValueId FullLinear(std::string output, uint32_t width, ValueId x, std::string_view weight) {
+    schema::LinearT linear;
+    linear.fake_quant = false;
+    return builder_.Add(std::move(output), width, linear, {x}, {weight});
   }
 
   // Token (+ bigram) embedding, norm, smear: the value that every block mixes back in.
@@ -97,7 +137,7 @@ class Network {
       x = builder_.Add("emb_sum", d, schema::AddT{}, {x, bigram});
     }
     x = builder_.Add("emb_normed", d, schema::RmsNormT{}, {x});
-    return builder_.Add("x0", d, schema::SmearT{}, {x}, {"smear_gate.gate"});
+    return builder_.Add("x0", d, schema::SmearT{}, {x}, {names_.smear});
   }
 
   ValueId Bigram() {
@@ -106,12 +146,13 @@ class Network {
     lookup.hash =
         config_.bigram_xor_hash ? schema::HashKind::XorPrimes : schema::HashKind::Polynomial;
     const ValueId rows = builder_.Add("bigram_rows", config_.bigram_embed_dim, lookup, {},
-                                      {"bigram_emb.embed.weight"});
+                                      {BigramWeight("embed.weight")});
     const bool scaled = HasBigramScale();
-    const ValueId projected = builder_.Add(scaled ? "bigram_projected" : "bigram", d,
-                                           schema::LinearT{}, {rows}, {"bigram_emb.proj.weight"});
+    const ValueId projected =
+        builder_.Add(scaled ? "bigram_projected" : "bigram", d, schema::LinearT{}, {rows},
+                     {BigramWeight("proj.weight")});
     if (!scaled) return projected;
-    return builder_.Add("bigram", d, schema::ScaleT{}, {projected}, {"bigram_emb.scale"});
+    return builder_.Add("bigram", d, schema::ScaleT{}, {projected}, {BigramWeight("scale")});
   }
 
   // Computed where it is first wanted, then shared.
@@ -128,10 +169,17 @@ class Network {
   }
 
   ValueId Skip(uint32_t block, ValueId x, ValueId skip) {
-    schema::GatedSkipT gated;
-    gated.row = block - encoder_layers_;
-    return builder_.Add(fmt::format("block{}_in", block), config_.model_dim, gated, {x, skip},
-                        {"skip_weights", "skip_gates"});
+    const std::string name = fmt::format("block{}_in", block);
+    const uint32_t row = block - encoder_layers_;
+    if (config_.gated_skips) {
+      schema::GatedSkipT gated;
+      gated.row = row;
+      return builder_.Add(name, config_.model_dim, gated, {x, skip},
+                          {"skip_weights", "skip_gates"});
+    }
+    schema::ScaledAddT added;
+    added.row = row;
+    return builder_.Add(name, config_.model_dim, added, {x, skip}, {"skip_weights"});
   }
 
   ValueId Block(uint32_t i, ValueId x, ValueId x0) {
@@ -148,10 +196,13 @@ class Network {
 
     const ValueId mlp_in = builder_.Add(name + "mlp_norm", d, norm, {x});
     ValueId h = builder_.Add(name + "mlp_up", config_.mlp_hidden, schema::LinearT{}, {mlp_in},
-                             {w + "mlp.up_proj.weight"});
-    h = builder_.Add(name + "mlp_act", config_.mlp_hidden, schema::SquaredReluT{}, {h},
-                     {w + "mlp.scale", w + "mlp.bias"});
-    h = builder_.Add(name + "mlp_down", d, schema::LinearT{}, {h}, {w + "mlp.down_proj.weight"});
+                             {w + names_.mlp_up});
+    schema::SquaredReluT activation;
+    activation.negative_slope = config_.mlp_negative_slope;
+    h = config_.mlp_affine ? builder_.Add(name + "mlp_act", config_.mlp_hidden, activation, {h},
+                                          {w + "mlp.scale", w + "mlp.bias"})
+                           : builder_.Add(name + "mlp_act", config_.mlp_hidden, activation, {h});
+    h = builder_.Add(name + "mlp_down", d, schema::LinearT{}, {h}, {w + names_.mlp_down});
     return builder_.Add(name + "out", d, schema::ScaledAddT{}, {x, h}, {w + "mlp_scale"});
   }
 
@@ -163,11 +214,16 @@ class Network {
     ValueId q = builder_.Add(name + "q_raw", d, schema::LinearT{}, {x}, {w + "c_q.weight"});
     ValueId k = builder_.Add(name + "k_raw", kv_dim_, schema::LinearT{}, {x}, {w + "c_k.weight"});
     ValueId v = builder_.Add(name + "v_raw", kv_dim_, schema::LinearT{}, {x}, {w + "c_v.weight"});
+    if (i == 0) first_value_ = v;
 
     const auto ve_layer = std::find(c.ve_layers.begin(), c.ve_layers.end(), i);
     if (c.ve_enabled && ve_layer != c.ve_layers.end()) {
       v = builder_.Add(name + "v", kv_dim_, schema::ScaledAddT{}, {v, ValueEmbedding()},
                        {fmt::format("ve_layer_scales.{}", ve_layer - c.ve_layers.begin())});
+    }
+    if (c.value_residual && i > 0) {
+      v = builder_.Add(name + "v_mixed", kv_dim_, schema::MixT{}, {first_value_, v},
+                       {w + "vr_lambda"});
     }
 
     schema::QkPrepareT prepare;
@@ -191,15 +247,40 @@ class Network {
       xsa.head_dim = head_dim_;
       y = builder_.Add(name + "xsa", d, xsa, {y, v});
     }
+    if (c.gated_attention) y = GateHeads(name, w, y, x);
     return builder_.Add(name + "attn_proj", d, schema::LinearT{}, {y}, {w + "proj.weight"});
+  }
+
+  // y times a gate per head, read off the attention's input x.
+  ValueId GateHeads(const std::string& name, const std::string& w, ValueId y, ValueId x) {
+    const uint32_t heads = config_.num_heads;
+    ValueId z = FullLinear(name + "gate_raw", heads, x, w + "attn_gate.weight");
+    z = builder_.Add(name + "gate", heads, schema::BiasT{}, {z}, {w + "attn_gate.bias"});
+    schema::HeadGateT gate;
+    gate.heads = heads;
+    return builder_.Add(name + "gated", config_.model_dim, gate, {y, z});
+  }
+
+  // FlowRefiner: x + sigmoid(gate) Wu (z + W2 gelu(W1 z + b1) + b2), z = Wd x.
+  ValueId Refine(ValueId x) {
+    const uint32_t d = config_.model_dim, r = config_.flow_latent_dim, h = config_.flow_hidden_dim;
+    const std::string w = "flow_refiner.", net = w + "velocity_net.";
+    const ValueId z = FullLinear("flow_latent", r, x, w + "down_proj.weight");
+    ValueId v = FullLinear("flow_up", h, z, net + "0.weight");
+    v = builder_.Add("flow_hidden", h, schema::BiasT{}, {v}, {net + "0.bias"});
+    v = builder_.Add("flow_act", h, schema::GeluT{}, {v});
+    v = FullLinear("flow_down", r, v, net + "2.weight");
+    v = builder_.Add("flow_velocity", r, schema::BiasT{}, {v}, {net + "2.bias"});
+    v = builder_.Add("flow_moved", r, schema::AddT{}, {z, v});
+    v = FullLinear("flow_out", d, v, w + "up_proj.weight");
+    return builder_.Add("refined", d, schema::GatedAddT{}, {x, v}, {w + "gate"});
   }
 
   void Head(ValueId x) {
     x = builder_.Add("final_norm", config_.model_dim, schema::RmsNormT{}, {x});
-    schema::LinearT head;
-    head.fake_quant = false;
-    x = builder_.Add("logits", config_.vocab_size, head, {x},
-                     {config_.tie_embeddings ? "tok_emb.weight" : "lm_head.weight"});
+    if (HasRefiner()) x = Refine(x);
+    x = FullLinear("logits", config_.vocab_size, x,
+                   config_.tie_embeddings ? "tok_emb.weight" : "lm_head.weight");
     schema::SoftcapCrossEntropyT loss;
     loss.softcap = config_.logit_softcap;
     builder_.Add("nll", 1, loss, {x});
@@ -207,7 +288,9 @@ class Network {
 
   const NetworkConfig& config_;
   const uint32_t head_dim_, kv_dim_, encoder_layers_;
+  const Names names_;
   ProgramBuilder builder_;
+  ValueId first_value_ = 0;  // block 0's v, before anything is added or mixed
   std::optional<ValueId> value_embedding_;
 };
 
@@ -244,6 +327,10 @@ Status CheckNetworkConfig(const NetworkConfig& c) {
     return bad(
         "rope_dims: the base cannot be rescaled with 2 rotary channels; set "
         "rope_train_seq_len = 0");
+  }
+  if (!std::isfinite(c.mlp_negative_slope)) return bad("mlp_negative_slope: expected a number");
+  if (c.flow_latent_dim > 0 && c.flow_hidden_dim == 0) {
+    return bad("flow_hidden_dim: must not be 0 where there is a flow_latent_dim");
   }
   if (!(c.logit_softcap > 0)) {
     return bad(fmt::format("logit_softcap: expected > 0, found {}", c.logit_softcap));

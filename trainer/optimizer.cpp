@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "kernels/base/bf16.h"
 #include "kernels/base/check.h"
 #include "kernels/table.h"
+#include "runtime/trainable.h"
 #include "trainer/weight_names.h"
 
 namespace golf {
@@ -41,6 +43,7 @@ Result<std::vector<WeightUpdate>> AssignUpdates(const TensorSet& layout,
     const bool decoder = BlockOf(name) >= int64_t{settings.first_decoder_block};
     update.lr = group->lr * (decoder ? group->decoder_lr_mult : 1);
     update.weight_decay = group->weight_decay;
+    update.bf16 = group->bf16;
   }
   return updates;
 }
@@ -88,6 +91,12 @@ void Optimizer::Step(double lr_factor, double momentum, const TensorSet& gradien
                                 static_cast<long>(steps_)};
         kernels_.optimizer.adamw(step, g.size(), g.data(), weights[i].data(),
                                  slots_[kMomentum][i].data(), slots_[kVariance][i].data());
+        if (update.bf16) {
+          for (const std::span<float> kept :
+               {weights[i], std::span(slots_[kMomentum][i]), std::span(slots_[kVariance][i])}) {
+            RoundToBf16(kept);
+          }
+        }
         break;
       }
       case UpdateRule::kMuon: {

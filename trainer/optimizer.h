@@ -26,6 +26,7 @@ struct WeightUpdate {
       false;      // ReferenceSettings::stale_gradients: no update, the gradient lives on
   double lr = 0;  // decoder multiplier included
   double weight_decay = 0;
+  bool bf16 = false;  // OptimizerGroup::bf16
 };
 
 // One per weight of the layout. kUsage names a weight that no group claims, or a Muon weight that is no matrix.

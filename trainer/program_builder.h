@@ -24,13 +24,15 @@ class ProgramBuilder {
     program_->window = window;
   }
 
-  void DeclareWeight(std::string name, std::vector<uint32_t> shape) {
+  // unread: no operation will read it.
+  void DeclareWeight(std::string name, std::vector<uint32_t> shape, bool unread = false) {
     const auto [_, fresh] =
         weight_index_.emplace(name, static_cast<uint32_t>(program_->weights.size()));
     GOLF_CHECK(fresh);
     auto weight = std::make_unique<schema::WeightT>();
     weight->name = std::move(name);
     weight->shape = std::move(shape);
+    weight->unread = unread;
     program_->weights.push_back(std::move(weight));
   }
 

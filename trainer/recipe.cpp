@@ -15,6 +15,10 @@ namespace {
 constexpr size_t kMaxRecipeBytes = 1 << 20;
 
 Status ReadNetwork(TableReader in, NetworkConfig& c) {
+  constexpr std::array<std::string_view, 2> kNames = {"pr598", "pr1004"};
+  auto names = static_cast<size_t>(c.weight_names);
+  in.ReadChoice("weight_names", kNames, names);
+  c.weight_names = static_cast<WeightNames>(names);
   in.Read("window", c.window);
   in.Read("vocab_size", c.vocab_size);
   in.Read("num_layers", c.num_layers);
@@ -22,6 +26,9 @@ Status ReadNetwork(TableReader in, NetworkConfig& c) {
   in.Read("num_heads", c.num_heads);
   in.Read("num_kv_heads", c.num_kv_heads);
   in.Read("mlp_hidden", c.mlp_hidden);
+  in.Read("mlp_affine", c.mlp_affine);
+  in.Read("mlp_negative_slope", c.mlp_negative_slope);
+  in.Read("gated_skips", c.gated_skips);
   in.Read("tie_embeddings", c.tie_embeddings);
   in.Read("logit_softcap", c.logit_softcap);
   in.Read("ln_scale", c.ln_scale);
@@ -36,6 +43,10 @@ Status ReadNetwork(TableReader in, NetworkConfig& c) {
   in.Read("ve_enabled", c.ve_enabled);
   in.Read("ve_dim", c.ve_dim);
   in.Read("ve_layers", c.ve_layers);
+  in.Read("value_residual", c.value_residual);
+  in.Read("gated_attention", c.gated_attention);
+  in.Read("flow_latent_dim", c.flow_latent_dim);
+  in.Read("flow_hidden_dim", c.flow_hidden_dim);
   in.Read("tied_embed_init_std", c.tied_embed_init_std);
   in.Read("qk_gain_init", c.qk_gain_init);
   in.Read("ortho_init", c.ortho_init);
@@ -81,16 +92,32 @@ Status ReadGroup(TableReader in, OptimizerGroup& g) {
   in.Read("lr", g.lr);
   in.Read("weight_decay", g.weight_decay);
   in.Read("decoder_lr_mult", g.decoder_lr_mult);
+  in.Read("bf16", g.bf16);
   in.Read("weights", g.weights);
   return in.Finish();
 }
 
+Status ReadSwa(TableReader in, SwaSettings& s) {
+  constexpr std::array<std::string_view, 2> kSources = {"raw", "ema"};
+  auto source = static_cast<size_t>(s.source);
+  in.Read("every", s.every);
+  in.Read("below", s.below);
+  in.ReadChoice("source", kSources, source);
+  s.source = static_cast<SwaSettings::Source>(source);
+  return in.Finish();
+}
+
 Status ReadLateQat(TableReader in, LateQatSettings& q) {
+  constexpr std::array<std::string_view, 2> kRounding = {"nearest", "soft"};
+  size_t rounding = q.soft ? 1 : 0;
   in.Read("enabled", q.enabled);
   in.Read("threshold", q.threshold);
   in.Read("divisor", q.levels.divisor);
   in.Read("lowest", q.levels.lowest);
   in.Read("highest", q.levels.highest);
+  in.Read("quantile", q.levels.quantile);
+  in.ReadChoice("rounding", kRounding, rounding);
+  q.soft = rounding == 1;
   return in.Finish();
 }
 
@@ -130,6 +157,7 @@ Status ReadRecipe(const toml::table& document, const std::string& source, Recipe
   for (TableReader& group : in.Tables("group")) {
     GOLF_TRY(ReadGroup(std::move(group), r.train.groups.emplace_back()));
   }
+  GOLF_TRY(ReadSwa(in.Table("swa"), r.train.swa));
   GOLF_TRY(ReadLateQat(in.Table("late_qat"), r.train.late_qat));
   GOLF_TRY(ReadValidation(in.Table("validation"), r.validation));
   GOLF_TRY(ReadReference(in.Table("reference"), r.train.reference));

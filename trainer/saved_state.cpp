@@ -19,6 +19,10 @@ void WriteSavedState(const SavedState& state, CheckpointContents& contents) {
   const Trainer::State& t = state.trainer;
   contents.groups.push_back({"weights", t.weights});
   if (!t.ema.empty()) contents.groups.push_back({"ema", t.ema});
+  if (!t.swa.empty()) {
+    contents.groups.push_back({"swa", t.swa});
+    contents.integers["swa_snapshots"] = t.swa_snapshots;
+  }
   for (size_t slot = 0; slot < std::size(t.optimizer); ++slot) {
     contents.groups.push_back({SlotGroup(slot), t.optimizer[slot]});
   }
@@ -44,6 +48,8 @@ Result<SavedState> ReadSavedState(const Checkpoint& checkpoint) {
   Trainer::State& t = state.trainer;
   t.weights = Copy(contents.group("weights"));
   t.ema = Copy(contents.group("ema"));
+  t.swa = Copy(contents.group("swa"));
+  if (!t.swa.empty()) t.swa_snapshots = integer("swa_snapshots");
   for (size_t slot = 0; slot < std::size(t.optimizer); ++slot) {
     t.optimizer[slot] = Copy(contents.group(SlotGroup(slot)));
   }

@@ -39,6 +39,14 @@ bool LateQatOn(const LateQatSettings& q, bool was_on, double lr_factor) {
   return was_on || (q.enabled && lr_factor < q.threshold);
 }
 
+double SoftRoundSharpness(const LateQatSettings& q, double lr_factor) {
+  return 1 + (kHardestRounding - 1) * std::max(0.0, 1 - lr_factor / std::max(q.threshold, 1e-9));
+}
+
+bool SwaSnapshotDue(const SwaSettings& s, uint64_t steps, double lr_factor) {
+  return s.every > 0 && lr_factor < s.below && steps % s.every == 0;
+}
+
 bool ScheduleFinished(const ScheduleSettings& s, uint64_t step, double elapsed_ms) {
   return step >= s.iterations ||
          (s.max_wallclock_seconds > 0 && elapsed_ms >= 1000 * s.max_wallclock_seconds);

@@ -19,6 +19,13 @@ double MuonMomentum(const MuonSettings& muon, uint64_t step);
 // Whether late QAT is on in a step with this learning-rate factor; once on (`was_on`) it stays on.
 bool LateQatOn(const LateQatSettings& late_qat, bool was_on, double lr_factor);
 
+// Sharpness of soft rounding: from 1 at the threshold to kHardestRounding where the factor is 0.
+inline constexpr double kHardestRounding = 16;
+double SoftRoundSharpness(const LateQatSettings& late_qat, double lr_factor);
+
+// Whether a snapshot follows a step with this factor, after which `steps` steps are done.
+bool SwaSnapshotDue(const SwaSettings& swa, uint64_t steps, double lr_factor);
+
 // No further step is taken: all iterations are done, or the wall clock has run out.
 bool ScheduleFinished(const ScheduleSettings& schedule, uint64_t step, double elapsed_ms);
 

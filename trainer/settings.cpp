@@ -41,6 +41,7 @@ Status CheckGroup(const OptimizerGroup& g) {
   if (!std::isfinite(g.decoder_lr_mult) || g.decoder_lr_mult < 0) {
     return bad(fmt::format("decoder_lr_mult: expected >= 0, found {}", g.decoder_lr_mult));
   }
+  if (g.bf16 && g.rule != UpdateRule::kAdamW) return bad("bf16: only adamw can keep bfloat16");
   return {};
 }
 
@@ -62,10 +63,16 @@ Status CheckTrainSettings(const TrainSettings& s, uint32_t window) {
   if (s.muon.backend_steps > 100) return Bad("muon.backend_steps: expected at most 100");
   if (!(s.grad_clip_norm >= 0)) return Bad("train.grad_clip_norm: expected >= 0 (0: off)");
   if (!share(s.ema_decay)) return Bad("train.ema_decay: expected 0 <= decay < 1 (0: no average)");
+  if (!(s.swa.below >= 0)) return Bad("swa.below: expected >= 0");
+  if (s.swa.source == SwaSettings::Source::kEma && s.swa.every > 0 && s.ema_decay == 0) {
+    return Bad("swa.source: 'ema' needs train.ema_decay > 0");
+  }
   const FakeQuant& q = s.late_qat.levels;
   if (!(q.divisor > 0) || !(q.lowest < q.highest)) {
     return Bad("late_qat: expected divisor > 0 and lowest < highest");
   }
+  if (!(q.quantile > 0 && q.quantile <= 1))
+    return Bad("late_qat.quantile: expected 0 < quantile <= 1");
   if (s.groups.empty()) return Bad("group: expected at least one optimizer group");
   for (const OptimizerGroup& group : s.groups) GOLF_TRY(CheckGroup(group));
   return {};

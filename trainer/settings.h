@@ -51,6 +51,7 @@ struct OptimizerGroup {
   double lr = 0;
   double weight_decay = 0;     // decoupled: p <- p (1 - lr * weight_decay), with the scheduled lr
   double decoder_lr_mult = 1;  // on lr, for the weights of decoder blocks (the second half)
+  bool bf16 = false;  // AdamW only: weights and moments are rounded to bfloat16 after each update
   std::vector<std::string> weights;
 };
 
@@ -60,6 +61,15 @@ struct LateQatSettings {
   double threshold =
       0.15;  // on from the first step whose learning-rate factor is below; it stays on
   FakeQuant levels;
+  bool soft = false;  // soft rounding that grows sharper as the factor falls (SoftRoundSharpness)
+};
+
+// A second average beside the EMA: the mean of snapshots taken late in training.
+struct SwaSettings {
+  enum class Source { kRaw, kEma };
+  uint64_t every = 0;  // steps between snapshots; 0: no such average
+  double below = 0.2;  // taken after steps whose learning-rate factor is below
+  Source source = Source::kRaw;
 };
 
 // Quirks of the reference runs that a faithful replay needs and nobody else wants.
@@ -79,6 +89,7 @@ struct TrainSettings {
   std::vector<OptimizerGroup> groups;
   double grad_clip_norm = 0.3;  // global 2-norm; 0: off
   double ema_decay = 0.997;     // of the weights, after each step; 0: no average is kept
+  SwaSettings swa;
   LateQatSettings late_qat;
   ReferenceSettings reference;
   uint32_t first_decoder_block = 0;  // for decoder_lr_mult

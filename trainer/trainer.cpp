@@ -6,6 +6,7 @@
 #include <cmath>
 #include <iterator>
 
+#include "kernels/base/bf16.h"
 #include "kernels/base/check.h"
 #include "kernels/table.h"
 #include "schemas/program_generated.h"
@@ -38,6 +39,11 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(const KernelTable& kernels,
                                                  const TrainSettings& settings,
                                                  Precision precision) {
   GOLF_ASSIGN(std::vector<WeightUpdate> updates, AssignUpdates(weights, settings));
+  for (size_t i = 0; i < updates.size(); ++i) {
+    // No gradient ever comes, so no optimizer of the references touches it: not even decay.
+    if (program.weights[i]->unread) updates[i].rule = UpdateRule::kNone;
+    if (updates[i].bf16) RoundToBf16(weights[i]);
+  }
   ExecutorOptions options;
   options.mode = Mode::kTrain;
   options.precision = precision;
@@ -61,9 +67,14 @@ Result<StepReport> Trainer::Step(std::span<const int32_t> ids, std::span<const i
   report.muon_momentum = MuonMomentum(settings_.muon, step_);
   report.late_qat = LateQatOn(settings_.late_qat, late_qat_, report.lr_factor);
   const bool fake_quant = report.late_qat && !settings_.reference.dead_late_qat;
-  executor_->WeightsChanged(fake_quant ? std::optional(settings_.late_qat.levels) : std::nullopt);
+  FakeQuant levels = settings_.late_qat.levels;
+  if (settings_.late_qat.soft) {
+    levels.sharpness = static_cast<float>(SoftRoundSharpness(settings_.late_qat, report.lr_factor));
+  }
+  executor_->WeightsChanged(fake_quant ? std::optional(levels) : std::nullopt);
 
   GOLF_ASSIGN(report.loss_nats, Gradients(ids, targets, proceed));
+  executor_->BackThroughFakeQuant(gradients_);
   GOLF_ASSIGN(report.grad_norm, GradientNorm());
   if (settings_.grad_clip_norm > 0) {
     const double factor = std::min(1.0, settings_.grad_clip_norm / (report.grad_norm + 1e-6));
@@ -82,7 +93,22 @@ Result<StepReport> Trainer::Step(std::span<const int32_t> ids, std::span<const i
   }
   late_qat_ = report.late_qat;
   ++step_;
+  if (SwaSnapshotDue(settings_.swa, step_, report.lr_factor)) AddSnapshot();
   return report;
+}
+
+// mean <- mean + (snapshot - mean) / n
+void Trainer::AddSnapshot() {
+  const TensorSet& source = settings_.swa.source == SwaSettings::Source::kEma ? ema_ : weights_;
+  ++swa_snapshots_;
+  if (swa_.count() == 0) {
+    swa_ = source.SameLayout();
+    swa_.CopyFrom(source);
+    return;
+  }
+  const float share = 1.0F / static_cast<float>(swa_snapshots_);
+  kernels_.optimizer.axpby(source.all().size(), share, source.all().data(), 1.0F - share,
+                           swa_.all().data());
 }
 
 // Leaves the gradient of the step's mean NLL (plus stale gradients) in gradients_; returns that mean.
@@ -128,7 +154,7 @@ Result<double> Trainer::GradientNorm() const {
 }
 
 size_t Trainer::memory_bytes() const {
-  const size_t sets = settings_.ema_decay > 0 ? 3 : 2;
+  const size_t sets = 2 + (settings_.ema_decay > 0 ? 1 : 0) + (settings_.swa.every > 0 ? 1 : 0);
   return sets * weights_.all().size_bytes() + optimizer_.state_bytes() +
          optimizer_.scratch_bytes() + executor_->arena_bytes();
 }
@@ -150,6 +176,8 @@ Trainer::State Trainer::state() const {
   state.late_qat = late_qat_;
   state.weights = Views(weights_);
   state.ema = Views(ema_);
+  state.swa = Views(swa_);
+  state.swa_snapshots = swa_snapshots_;
   for (size_t i = 0; i < stale_gradients_.size(); ++i) {
     if (stale_gradients_[i].empty()) continue;
     state.stale_gradients.push_back({weights_.name(i), weights_.shape(i), stale_gradients_[i]});
@@ -163,6 +191,11 @@ Trainer::State Trainer::state() const {
 Status Trainer::Load(const State& state) {
   GOLF_TRY(weights_.Load(state.weights));
   if (settings_.ema_decay > 0) GOLF_TRY(ema_.Load(state.ema));
+  if (settings_.swa.every > 0 && state.swa_snapshots > 0) {
+    swa_ = weights_.SameLayout();
+    GOLF_TRY(swa_.Load(state.swa));
+    swa_snapshots_ = state.swa_snapshots;
+  }
   for (size_t slot = 0; slot < std::size(state.optimizer); ++slot) {
     GOLF_TRY(optimizer_.LoadSlot(slot, state.optimizer[slot]));
   }

@@ -50,6 +50,8 @@ class Trainer {
   const TensorSet& weights() const { return weights_; }
   // The average, or the weights where none is kept.
   const TensorSet& averaged() const { return settings_.ema_decay > 0 ? ema_ : weights_; }
+  // The mean of the snapshots so far; has no tensors before the first.
+  const TensorSet& swa() const { return swa_; }
   const TensorSet& gradients() const { return gradients_; }  // of the last step, clipped
   const Optimizer& optimizer() const { return optimizer_; }
   const Executor& executor() const { return *executor_; }
@@ -60,7 +62,9 @@ class Trainer {
   struct State {
     uint64_t step = 0, optimizer_steps = 0;
     bool late_qat = false;
-    std::vector<TensorView> weights, ema, stale_gradients;  // ema is empty where none is kept
+    uint64_t swa_snapshots = 0;
+    // ema is empty where none is kept, swa before its first snapshot
+    std::vector<TensorView> weights, ema, swa, stale_gradients;
     std::vector<TensorView> optimizer[std::size(Optimizer::kSlots)];
   };
   State state() const;
@@ -73,15 +77,16 @@ class Trainer {
   Result<double> Gradients(std::span<const int32_t> ids, std::span<const int32_t> targets,
                            const Proceed& proceed);
   Result<double> GradientNorm() const;
+  void AddSnapshot();
 
   const KernelTable& kernels_;
   const size_t window_;  // tokens, T
   TrainSettings settings_;
-  TensorSet weights_, gradients_, ema_;
+  TensorSet weights_, gradients_, ema_, swa_;
   Optimizer optimizer_;
   std::vector<std::vector<float>> stale_gradients_;  // per weight; empty where there is none
   std::unique_ptr<Executor> executor_;
-  uint64_t step_ = 0;
+  uint64_t step_ = 0, swa_snapshots_ = 0;
   bool late_qat_ = false;
 };
 

@@ -5,7 +5,7 @@
 //   step        step (updates made), loss_nats (before the update), grad_norm, lr_factor, muon_momentum, late_qat,
 //               tokens_per_second, elapsed_s (training time)
 //   skipped     step, reason
-//   validation  step, weights ("raw" or "ema"), loss_nats, bits_per_byte (with a tokenizer), targets
+//   validation  step, weights ("raw", "ema" or "swa"), loss_nats, bits_per_byte (with a tokenizer), targets
 //   checkpoint  step, path
 //   note        text
 #pragma once

@@ -75,6 +75,10 @@ Status TrainingRun::ChooseRecipe(const std::optional<Checkpoint>& checkpoint) {
   } else {
     return {Code::kUsage, "--recipe is needed: there is no checkpoint to take one from"};
   }
+  if (options_.export_weights == ExportedWeights::kSwa && recipe_.train.swa.every == 0) {
+    return {Code::kUsage,
+            "--export-weights swa: the recipe takes no snapshots; set swa.every, and swa.below"};
+  }
   program_ = BuildNetwork(recipe_.network);
   GOLF_TRY(CheckProgram(*program_));
   if (!checkpoint) return {};

@@ -161,11 +161,19 @@ Status TrainingRun::Finish() {
   if (validation_) {
     GOLF_TRY(ValidateWeights("raw", trainer_->weights()));
     if (recipe_.train.ema_decay > 0) GOLF_TRY(ValidateWeights("ema", trainer_->averaged()));
+    if (trainer_->swa().count() > 0) GOLF_TRY(ValidateWeights("swa", trainer_->swa()));
   }
   if (options_.export_path.empty()) return {};
-  const bool raw = options_.export_weights == ExportedWeights::kRaw;
-  return WriteSafetensors(options_.export_path,
-                          Views(raw ? trainer_->weights() : trainer_->averaged()));
+  const TensorSet& exported = options_.export_weights == ExportedWeights::kRaw ? trainer_->weights()
+                              : options_.export_weights == ExportedWeights::kSwa
+                                  ? trainer_->swa()
+                                  : trainer_->averaged();
+  if (exported.count() == 0) {
+    return {Code::kUsage,
+            "--export-weights swa: no snapshot was taken; raise swa.below above the last "
+            "learning-rate factors"};
+  }
+  return WriteSafetensors(options_.export_path, Views(exported));
 }
 
 }  // namespace golf

@@ -26,7 +26,7 @@ enum class StartMode {
   kFresh,   // deletes what earlier runs left in the folder
 };
 
-enum class ExportedWeights { kEma, kRaw };
+enum class ExportedWeights { kEma, kRaw, kSwa };
 
 struct TrainingOptions {
   std::string recipe;  // name or path; may be empty where a checkpoint is resumed: its recipe then

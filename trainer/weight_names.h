@@ -1,19 +1,9 @@
 // What the trainer reads from weight names.
 #pragma once
-#include <algorithm>
 #include <cstdint>
-#include <span>
-#include <string>
 #include <string_view>
 
-#include "runtime/trainable.h"  // MatchesPattern
-
 namespace golf {
-
-inline bool MatchesAny(std::span<const std::string> patterns, std::string_view name) {
-  return std::any_of(patterns.begin(), patterns.end(),
-                     [name](const std::string& pattern) { return MatchesPattern(pattern, name); });
-}
 
 // The i of "blocks.<i>.", or -1.
 inline int64_t BlockOf(std::string_view name) {

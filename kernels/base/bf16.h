@@ -2,6 +2,7 @@
 #pragma once
 #include <bit>
 #include <cstdint>
+#include <span>
 
 namespace golf {
 
@@ -24,6 +25,10 @@ inline bf16 FromFloat<bf16>(float x) {
   const uint32_t u = std::bit_cast<uint32_t>(x);
   if ((u & 0x7fffffffU) > 0x7f800000U) return {static_cast<uint16_t>((u >> 16) | 0x40U)};
   return {static_cast<uint16_t>((u + 0x7fffU + ((u >> 16) & 1U)) >> 16)};
+}
+
+inline void RoundToBf16(std::span<float> values) {
+  for (float& x : values) x = ToFloat(FromFloat<bf16>(x));
 }
 
 }  // namespace golf

@@ -44,13 +44,17 @@ KernelTable MakeTable(Variant variant) {
   table.make_gemm =
       variant == Variant::kAvx512 && amx::Usable() ? MakeAmxOrOneDnnGemm : MakeOneDnnGemm;
   FillAttention(variant, table);
+  FillBias(variant, table);
   FillBigramHash(table);
   FillGather(table);
   FillCrossEntropy(variant, table);
   FillElementwise(variant, table);
   FillEmbedding(variant, table);
   FillFakeQuantise(variant, table);
+  FillGatedAdd(variant, table);
   FillGatedSkip(variant, table);
+  FillGelu(variant, table);
+  FillHeadGate(variant, table);
   FillOptimizers(variant, table);
   FillQkPrepare(variant, table);
   FillRmsNorm(variant, table);

@@ -16,12 +16,16 @@ const KernelTable& TableOf(Variant variant);  // one of SupportedVariants()
 
 void FillAttention(Variant variant, KernelTable& table);
 void FillBigramHash(KernelTable& table);
+void FillBias(Variant variant, KernelTable& table);
 void FillGather(KernelTable& table);
 void FillCrossEntropy(Variant variant, KernelTable& table);
 void FillElementwise(Variant variant, KernelTable& table);
 void FillEmbedding(Variant variant, KernelTable& table);
 void FillFakeQuantise(Variant variant, KernelTable& table);
+void FillGatedAdd(Variant variant, KernelTable& table);
 void FillGatedSkip(Variant variant, KernelTable& table);
+void FillGelu(Variant variant, KernelTable& table);
+void FillHeadGate(Variant variant, KernelTable& table);
 void FillOptimizers(Variant variant, KernelTable& table);
 void FillQkPrepare(Variant variant, KernelTable& table);
 void FillRmsNorm(Variant variant, KernelTable& table);

@@ -100,7 +100,7 @@ class Builder {
 
   void AddStep() {
     const uint32_t x = Last(), c = width_;
-    switch (in_.Below(12)) {
+    switch (in_.Below(16)) {
       case 0:
         return Step(schema::RmsNormT(), {x}, {}, c);
       case 1:
@@ -135,6 +135,18 @@ class Builder {
         attention.heads = attention.kv_heads = 2;
         attention.head_dim = c / 2;
         return Step(attention, {x, Other(), Other()}, {}, c);
+      }
+      case 12:
+        return Step(schema::BiasT(), {x}, {Weight({c})}, c);
+      case 13:
+        return Step(schema::GeluT(), {x}, {}, c);
+      case 14:
+        return Step(schema::GatedAddT(), {x, Other()}, {Weight({})}, c);
+      case 15: {
+        schema::HeadGateT gate;
+        gate.heads = 2;
+        Step(schema::LinearT(), {x}, {Weight({gate.heads, c})}, gate.heads);
+        return Step(gate, {x, Last()}, {}, c);
       }
       default: {
         schema::XsaT xsa;

@@ -1,4 +1,5 @@
-// A whole attention layer through the kernel table: projections, value embedding, q/k preparation, attention, XSA.
+// A whole attention layer through the kernel table: projections, value embedding or residual, q/k preparation,
+// attention, XSA, gate per head.
 #include <gtest/gtest.h>
 #include <hwy/aligned_allocator.h>
 
@@ -68,8 +69,6 @@ Floats ProjectBackward(const KernelTable& table, size_t rows, size_t out, size_t
 }  // namespace
 
 void AttentionGolden(const GoldenCase& c) {
-  // The gate and the value residual of PR 1232 are operations of their own.
-  if (c.Has("params/attn_gate.weight") && NotYet(c)) return;
   const auto found = KernelsFor("cpu");
   ASSERT_TRUE(found.ok());
   const KernelTable& table = **found;
@@ -89,6 +88,15 @@ void AttentionGolden(const GoldenCase& c) {
     const Floats projected = v, embedded = c.Get("v_embed").f32();
     ops.add_forward({n, kv_dim, false}, projected.data(), embedded.data(), v.data());
   }
+  const bool residual = c.Has("v0"), gated = c.Has("params/attn_gate.weight");
+  const ElementwiseDims one_weight{n, kv_dim, true};
+  Floats v0, lambda;
+  const Floats raw_v = v;
+  if (c.Has("raw_v")) c.Expect("raw_v", raw_v);
+  if (residual) {
+    v0 = c.Get("v0").f32(), lambda = c.Get("params/vr_lambda").f32();
+    ops.mix_forward(one_weight, v0.data(), raw_v.data(), lambda.data(), v.data());
+  }
   Floats q(n * dim), k(n * kv_dim), y(n * dim), lse(n * d.H);
   ops.qk_prepare_forward(layer.q_dims, raw_q.data(), gain.data(), cos, sin, layer.position.data(),
                          q.data());
@@ -97,11 +105,31 @@ void AttentionGolden(const GoldenCase& c) {
   ops.attention_forward(d, q.data(), k.data(), v.data(), nullptr, y.data(), lse.data());
   Floats mixed = y;
   if (layer.xsa) ops.xsa_forward(layer.xsa_dims, y.data(), v.data(), mixed.data());
+  const Floats before_gate = mixed;
+  const RowDims gate_rows{n, d.H};
+  const HeadGateDims gate_dims{n, d.H, d.D};
+  Floats gate(n * d.H), w_gate;
+  if (gated) {
+    w_gate = c.Get("params/attn_gate.weight").f32();
+    const Floats z = Project(table, n, d.H, dim, x, w_gate);
+    ops.bias_forward(gate_rows, z.data(), c.Get("params/attn_gate.bias").f32().data(), gate.data());
+    ops.head_gate_forward(gate_dims, before_gate.data(), gate.data(), mixed.data());
+  }
   c.Expect("out", Project(table, n, dim, dim, mixed, w_out));
 
   const Floats dout = c.Get("dout").f32();
   Floats dmixed(n * dim, 0.0F), dy(n * dim), dv(n * kv_dim, 0.0F);
   c.Expect("grads/proj.weight", ProjectBackward(table, n, dim, dim, mixed, w_out, dout, dmixed));
+  Floats dx(n * dim, 0.0F);
+  if (gated) {
+    const Floats dout_of_gate = dmixed;
+    Floats dgate(n * d.H), dbias(d.H, 0.0F);
+    ops.head_gate_backward(gate_dims, before_gate.data(), gate.data(), dout_of_gate.data(),
+                           {dmixed.data()}, {dgate.data()});
+    ops.bias_backward(gate_rows, dgate.data(), {}, dbias.data());
+    c.Expect("grads/attn_gate.bias", dbias);
+    c.Expect("grads/attn_gate.weight", ProjectBackward(table, n, d.H, dim, x, w_gate, dgate, dx));
+  }
   if (layer.xsa) {
     ops.xsa_backward(layer.xsa_dims, y.data(), v.data(), dmixed.data(), {dy.data()},
                      {dv.data(), Into::kAdd});
@@ -117,7 +145,14 @@ void AttentionGolden(const GoldenCase& c) {
                           dq.data(), {draw_q.data()}, dgain.data());
   ops.qk_prepare_backward(layer.k_dims, raw_k.data(), nullptr, cos, sin, layer.position.data(),
                           dk.data(), {draw_k.data()}, nullptr);
-  Floats dx(n * dim, 0.0F);
+  if (residual) {
+    const Floats dmix = dv;
+    Floats dv0(n * kv_dim), dlambda(2, 0.0F);
+    ops.mix_backward(one_weight, v0.data(), raw_v.data(), lambda.data(), dmix.data(), {dv0.data()},
+                     {dv.data()}, dlambda.data());
+    c.Expect("grad_v0", dv0);
+    c.Expect("grads/vr_lambda", dlambda);
+  }
   c.Expect("grads/q_gain", dgain);
   c.Expect("grads/c_q.weight", ProjectBackward(table, n, dim, dim, x, w_q, draw_q, dx));
   c.Expect("grads/c_k.weight", ProjectBackward(table, n, kv_dim, dim, x, w_k, draw_k, dx));

@@ -13,6 +13,7 @@ constexpr Kind kKinds[] = {
     {"inputs", InputsGolden},
     {"adamw", AdamwGolden},
     {"bigram", BigramGolden},
+    {"flow", FlowGolden},
     {"mlp", MlpGolden},
     {"muon", MuonGolden},
     {"newton_schulz", NewtonSchulzGolden},

@@ -20,6 +20,7 @@ void AdamwGolden(const GoldenCase& c);
 void AttentionGolden(const GoldenCase& c);
 void BigramGolden(const GoldenCase& c);
 void BytesGolden(const GoldenCase& c);
+void FlowGolden(const GoldenCase& c);
 void LoaderGolden(const GoldenCase& c);
 void MlpGolden(const GoldenCase& c);
 void ModelGolden(const GoldenCase& c);

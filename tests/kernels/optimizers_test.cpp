@@ -99,24 +99,72 @@ TEST(ToBf16, RoundsHalfToEvenLikeTheScalarFunction) {
   }
 }
 
+constexpr FakeQuantRule kInt6{31, 1.0F / 31, -32, 31};
+constexpr FakeQuantRule kInt5{15, 1.0F / 15, -16, 15, 0.9995F};
+constexpr FakeQuantRule kSoft{31, 1.0F / 31, -32, 31, 1, 6};
+
+// Rows below and above the floor.
+std::vector<float> FakeQuantInput(size_t rows, size_t cols) {
+  std::vector<double> values = Randoms(rows * cols, 5);
+  for (size_t i = 0; i < values.size(); ++i) values[i] *= i / cols % 3 == 0 ? 0.1 : 2.0;
+  return To<float>(values);
+}
+
 TEST(FakeQuantise, MatchesTheDefinition) {
+  constexpr size_t kRows = 70;
   for (const size_t cols : {1, 37, 512}) {
-    const size_t rows = 70;
-    std::vector<double> values = Randoms(rows * cols, 5);
-    for (size_t i = 0; i < values.size(); ++i)
-      values[i] *= i / cols % 3 == 0 ? 0.1 : 2.0;  // below and above the floor
-    const std::vector<float> w = To<float>(values);
-    std::vector<float> want(w.size());
-    ref::FakeQuantise(rows, cols, 31, 1.0F / 31, -32, 31, w.data(), want.data());
-    for (const KernelTable* table : Tables()) {
-      std::vector<float> y(w.size());
-      std::vector<bf16> y16(w.size());
-      table->optimizer.fake_quantise_f32(rows, cols, 31, 1.0F / 31, -32, 31, w.data(), y.data());
-      table->optimizer.fake_quantise_bf16(rows, cols, 31, 1.0F / 31, -32, 31, w.data(), y16.data());
-      EXPECT_EQ(y, want) << table->instructions;
-      EXPECT_TRUE(SameBits(y16, To<bf16>(ToDouble(want)))) << table->instructions;
+    for (const FakeQuantRule& rule : {kInt6, kInt5, kSoft}) {
+      const std::vector<float> w = FakeQuantInput(kRows, cols), g = FakeQuantInput(kRows, cols);
+      std::vector<float> want(w.size()), want_gradient = g;
+      ref::FakeQuantise(kRows, cols, rule, w.data(), want.data());
+      ref::FakeQuantiseBackward(kRows, cols, kSoft, w.data(), want_gradient.data());
+      for (const KernelTable* table : Tables()) {
+        std::vector<float> y(w.size()), gradient = g;
+        std::vector<bf16> y16(w.size());
+        table->optimizer.fake_quantise_f32(kRows, cols, rule, w.data(), y.data());
+        table->optimizer.fake_quantise_bf16(kRows, cols, rule, w.data(), y16.data());
+        table->optimizer.fake_quantise_backward(kRows, cols, kSoft, w.data(), gradient.data());
+        EXPECT_EQ(y, want) << table->instructions;
+        EXPECT_EQ(gradient, want_gradient) << table->instructions;
+        EXPECT_TRUE(SameBits(y16, To<bf16>(ToDouble(want)))) << table->instructions;
+      }
     }
   }
+}
+
+TEST(FakeQuantise, SoftRoundingHasItsDerivative) {
+  constexpr double kStep = 1e-40;
+  for (const double a : {1.0, 6.0, 16.0}) {
+    FakeQuantRule rule{31, 1.0F / 31, -32, 31, 1, static_cast<float>(a)};
+    // One row with a step of 1/31: w * 31 are the places on the staircase.
+    for (const double r : {-3.9, -0.5, -0.01, 0.3, 0.5, 7.75}) {
+      const auto w = static_cast<float>(r / 31);
+      float gradient = 1;
+      ref::FakeQuantiseBackward(1, 1, rule, &w, &gradient);
+      const double place = w / rule.floor;
+      const double derivative = ref::SoftRound(std::complex(place, kStep), a).imag() / kStep;
+      EXPECT_NEAR(gradient, derivative, 1e-6 * derivative) << a << " at " << r;
+    }
+  }
+}
+
+TEST(FakeQuantise, ANanSpoilsItsRowOnly) {
+  std::vector<float> w = FakeQuantInput(2, 512), y(w.size());
+  for (size_t i = 3; i < 512; i += 7) w[i] = NAN;
+  ref::FakeQuantise(2, 512, kInt5, w.data(), y.data());
+  EXPECT_TRUE(std::any_of(y.begin(), y.begin() + 512, [](float x) { return std::isnan(x); }));
+  EXPECT_TRUE(std::all_of(y.begin() + 512, y.end(), [](float x) { return std::isfinite(x); }));
+}
+
+TEST(FakeQuantise, SoftRoundingHoldsNothingBackInsideTheRangeAndAllOutside) {
+  FakeQuantRule rule{31, 1.0F / 31, -2, 1, 1, 6};
+  const std::vector<float> w = {-0.5F, -0.04F, 0.01F, 0.5F};  // -15.5, -1.24, 0.31, 15.5 steps
+  std::vector<float> gradient(4, 1.0F);
+  ref::FakeQuantiseBackward(1, 4, rule, w.data(), gradient.data());
+  EXPECT_EQ(gradient[0], 0);
+  EXPECT_GT(gradient[1], 0);
+  EXPECT_GT(gradient[2], 0);
+  EXPECT_EQ(gradient[3], 0);
 }
 
 }  // namespace

@@ -99,6 +99,13 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"WeightIndex", [](auto& p) { p.steps[0]->weights[0] = 9999; }, "does not exist"},
         Damage{"HugeWindow", [](auto& p) { p.window = 1U << 31; }, "window"},
         Damage{"NoOperation", [](auto& p) { p.steps[1]->operation.Reset(); }, "does not know"},
+        Damage{"UnreadWeight", [](auto& p) { p.weights[0]->unread = true; }, "marked as unread"},
+        Damage{"ForgottenWeight",
+               [](auto& p) {
+                 p.weights.push_back(std::make_unique<schema::WeightT>());
+                 p.weights.back()->name = "forgotten";
+               },
+               "never read"},
         Damage{"OutputTwice", [](auto& p) { p.steps[1]->outputs = p.steps[0]->outputs; }, "again"}),
     [](const auto& p) { return p.param.name; });
 

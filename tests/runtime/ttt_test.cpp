@@ -5,8 +5,11 @@
 
 #include "kernels/table.h"
 #include "runtime/evaluate.h"
+#include "schemas/program_generated.h"
 #include "tests/runtime/fake_executor.h"
 #include "tests/runtime/made_up_text.h"
+#include "trainer/network.h"
+#include "trainer/recipe.h"
 
 namespace golf {
 namespace {
@@ -51,6 +54,77 @@ TEST(Trainable, TheLastMatchingRuleDecides) {
   EXPECT_THAT(SelectTrainable({"-blocks.7.*"}, weights).status().message(),
               HasSubstr("matches no weight"));
   EXPECT_FALSE(SelectTrainable({"blocks"}, weights).ok());
+}
+
+// Names as in a network, one parameter each.
+TensorSet Named(const std::vector<std::string>& names) {
+  schema::ProgramT program;
+  for (const std::string& name : names) {
+    auto& weight = program.weights.emplace_back(std::make_unique<schema::WeightT>());
+    weight->name = name;
+    weight->shape = {1};
+  }
+  return TensorSet(program);
+}
+
+TEST(Trainable, BlocksCountFromTheEndToo) {
+  const TensorSet weights = Named({"blocks.0.w", "blocks.0.attn_scale", "blocks.1.w", "blocks.9.w",
+                                   "blocks.10.w", "blocks_extra.w", "tok_emb.weight"});
+  EXPECT_THAT(*SelectTrainable({"-*", "+blocks.-1.*"}, weights),
+              testing::ElementsAre(false, false, false, false, true, false, false));
+  EXPECT_THAT(*SelectTrainable(ScalesAndLastBlocks(2), weights),
+              testing::ElementsAre(false, true, false, true, true, false, false));
+  EXPECT_THAT(SelectTrainable({"-*", "+blocks.-12.*"}, weights).status().message(),
+              HasSubstr("'+blocks.-12.*' matches no weight"));
+}
+
+TEST(Trainable, Pr1004TrainsItsPublishedSubset) {
+  const auto program = BuildNetwork(LoadRecipe("pr1004")->network);
+  const TensorSet weights(*program);
+  const auto trainable = *SelectTrainable(TttPreset("pr1004")->trainable, weights);
+  size_t parameters = 0;
+  for (size_t i = 0; i < weights.count(); ++i) parameters += trainable[i] ? weights[i].size() : 0;
+  EXPECT_EQ(parameters, 5'780'500U);
+}
+
+TEST(Trainable, Pr1232FreezesItsFirstTwoBlocks) {
+  for (const auto& [recipe, expected] :
+       {std::pair{"pr1232", 22'406'307U}, std::pair{"pr1232-flow", 22'504'932U}}) {
+    const auto program = BuildNetwork(LoadRecipe(recipe)->network);
+    const TensorSet weights(*program);
+    const auto trainable = *SelectTrainable(TttPreset("pr1232")->trainable, weights);
+    size_t parameters = 0;
+    for (size_t i = 0; i < weights.count(); ++i) parameters += trainable[i] ? weights[i].size() : 0;
+    EXPECT_EQ(parameters, expected);
+  }
+}
+
+TEST(TttPreset, AreThePublishedSettings) {
+  const TttOptions pr1004 = *TttPreset("pr1004"), pr1232 = *TttPreset("pr1232");
+  EXPECT_EQ(pr1004.optimizer, TttOptions::Optimizer::kAdamW);
+  EXPECT_EQ(pr1004.schedule, Schedule::kCosine);
+  EXPECT_EQ(pr1004.lr, 1e-4);
+  EXPECT_EQ(pr1004.epochs, 3U);
+  EXPECT_EQ(pr1004.chunk_tokens, 131'072U);
+  EXPECT_EQ(pr1232.optimizer, TttOptions::Optimizer::kSgd);
+  EXPECT_EQ(pr1232.schedule, Schedule::kWarmupCosine);
+  EXPECT_EQ(pr1232.epochs, 10U);
+  EXPECT_EQ(pr1232.chunk_tokens, 32'768U);
+  for (const std::string_view name : TttPresets()) {
+    EXPECT_TRUE(CheckTttOptions(*TttPreset(name), 2048).ok()) << name;
+  }
+  EXPECT_THAT(TttPreset("pr1").status().message(), HasSubstr("pr1004"));
+}
+
+TEST(ScoreFirst, ChunksOfPr1004) {
+  const size_t targets = 62'021'632;
+  const auto windows = *MakeWindows({2048, 64, Tail::kRepeat}, targets);
+  const auto steps = ScoreFirst(windows, targets, 2048, *TttPreset("pr1004"));
+  ASSERT_EQ(steps.size(), 474U + 473U);
+  EXPECT_EQ(steps[0].end - steps[0].begin, 2017U);
+  EXPECT_EQ(steps[2].end - steps[2].begin, 2048U);
+  EXPECT_EQ(steps.back().end - steps.back().begin, 415U);
+  EXPECT_DOUBLE_EQ(steps[1].lr, 1e-4);
 }
 
 TEST(ScoreFirst, ChunksOfThePublishedRun) {
@@ -202,6 +276,14 @@ TEST_F(TttRun, FakeQuantisationIsForTrainingOnly) {
   options.fake_quant = FakeQuant{};
   ASSERT_TRUE(Run(test::RandomStream(400), options).ok());
   EXPECT_TRUE(calls_.fake_quantised_training);
+}
+
+TEST_F(TttRun, Bf16WeightsStayBfloat16) {
+  TttOptions options = SmallOptions();
+  options.bf16_weights = {"w"};
+  ASSERT_TRUE(Run(test::RandomStream(400), options).ok());
+  EXPECT_NE(weights_[0][0], 2.0F);
+  EXPECT_EQ(ToFloat(FromFloat<bf16>(weights_[0][0])), weights_[0][0]);
 }
 
 TEST_F(TttRun, ANanNamesChunkAndUpdate) {

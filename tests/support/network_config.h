@@ -1,12 +1,38 @@
-// NetworkConfig from the "config" object of a golden manifest. PR 598 and PR 668 name every field as we do.
+// NetworkConfig from the "config" object of a golden manifest. PR 598 and PR 668 name every field as we do; PR 1004 and
+// PR 1232 name some otherwise, and leave out what their scripts have no option for.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 
 #include "trainer/network.h"
 
 namespace golf::test {
+
+inline bool IsOfPr1004Or1232(const nlohmann::json& config) {
+  return config.contains("bigram_vocab_size");
+}
+
+inline void ReadPr1004Or1232(const nlohmann::json& config, NetworkConfig& c) {
+  const bool is_1232 = config.contains("value_residual") || config.contains("gated_attention");
+  if (config.value("dtg", false)) throw std::runtime_error("config: there is no depth gate here");
+  c.weight_names = WeightNames::kPr1004;
+  c.mlp_hidden = static_cast<uint32_t>(config.at("mlp_mult").get<double>() * c.model_dim);
+  c.mlp_affine = false;
+  c.mlp_negative_slope = is_1232 ? 0.5 : 0.0;
+  c.gated_skips = false;
+  c.bigram_buckets = config.at("bigram_vocab_size");
+  c.bigram_embed_dim = config.at("bigram_dim");
+  c.bigram_xor_hash = true;
+  c.ve_enabled = config.value("ve_enabled", false);
+  c.value_residual = config.value("value_residual", false);
+  c.gated_attention = config.value("gated_attention", false);
+  if (config.value("flow_enabled", false)) {
+    c.flow_latent_dim = config.value("flow_latent_dim", 64U);
+    c.flow_hidden_dim = config.value("flow_hidden_dim", 256U);
+  }
+}
 
 inline NetworkConfig NetworkConfigFromManifest(const nlohmann::json& config, uint32_t window) {
   NetworkConfig c;
@@ -42,6 +68,7 @@ inline NetworkConfig NetworkConfigFromManifest(const nlohmann::json& config, uin
       if (!item.empty()) c.ve_layers.push_back(static_cast<uint32_t>(std::stoul(item)));
     }
   }
+  if (IsOfPr1004Or1232(config)) ReadPr1004Or1232(config, c);
   return c;
 }
 

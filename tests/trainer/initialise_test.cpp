@@ -96,6 +96,28 @@ TEST_F(Initial, GainsAndGatesAreNeutral) {
   for (size_t i = 0; i < mix.size(); ++i) ASSERT_EQ(mix[i], i < mix.size() / 2 ? 1.0F : 0.0F);
 }
 
+TEST_F(Initial, WhatPr1232AddsStartsAsThere) {
+  config_.weight_names = WeightNames::kPr1004;
+  config_.value_residual = config_.gated_attention = true;
+  config_.flow_latent_dim = 16;
+  config_.flow_hidden_dim = 48;
+  Make();
+  ExpectAll("bigram.embed.weight", 0);
+  ExpectOrthogonal("bigram.proj.weight", 1 / std::sqrt(8.0));
+  ExpectAll("smear.gate", 0);
+  ExpectAll("blocks.2.mlp.proj.weight", 0);
+  ExpectOrthogonal("blocks.2.mlp.fc.weight", 1);
+  ExpectAll("blocks.2.attn.vr_lambda", 0.5);
+  ExpectAll("blocks.2.attn.attn_gate.weight", 0);
+  ExpectAll("blocks.2.attn.attn_gate.bias", 4);
+  ExpectAll("flow_refiner.gate", -5);
+  ExpectOrthogonal("flow_refiner.down_proj.weight", 1);
+  ExpectOrthogonal("flow_refiner.velocity_net.0.weight", 1);
+  ExpectOrthogonal("flow_refiner.up_proj.weight", 1);
+  ExpectAll("flow_refiner.velocity_net.2.weight", 0);
+  ExpectAll("flow_refiner.velocity_net.0.bias", 0);
+}
+
 TEST_F(Initial, TablesFollowTheHash) {
   Make();
   ExpectAll("bigram_emb.embed.weight", 0);

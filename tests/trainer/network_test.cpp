@@ -39,8 +39,106 @@ TEST(Network, HasThePublishedNumberOfParameters) {
   EXPECT_EQ(pr668->weights.size(), 143U);
 }
 
+TEST(Network, HasTheNumbersOfPr1004AndPr1232) {
+  const auto parameters = [](const std::string& recipe) {
+    return Parameters(*BuildNetwork(Published(recipe)));
+  };
+  EXPECT_EQ(parameters("pr1004"), 33'317'980U);
+  EXPECT_EQ(parameters("pr1004-d576"), 41'828'572U);
+  EXPECT_EQ(parameters("pr1232"), 27'137'223U);
+  EXPECT_EQ(parameters("pr1232-flow"), 27'137'223U + 98'625U);
+  const std::vector<std::string> buckets = {"network.bigram_buckets=8192"};
+  EXPECT_EQ(Parameters(*BuildNetwork(LoadRecipe("pr1004", buckets)->network)), 33'580'124U);
+  EXPECT_EQ(Parameters(*BuildNetwork(LoadRecipe("pr1004-d576", buckets)->network)), 42'090'716U);
+  // Their state_dicts have 122 entries, one of them no parameter, and 149 and 156.
+  EXPECT_EQ(BuildNetwork(Published("pr1004"))->weights.size(), 121U);
+  EXPECT_EQ(BuildNetwork(Published("pr1232"))->weights.size(), 149U);
+  EXPECT_EQ(BuildNetwork(Published("pr1232-flow"))->weights.size(), 156U);
+}
+
+// Names and counts of the whole and of each of 11 blocks.
+void ExpectTensors(const std::string& recipe, const std::map<std::string, size_t>& whole,
+                   const std::map<std::string, size_t>& block) {
+  auto counts = ParametersByTensor(*BuildNetwork(Published(recipe)));
+  for (const auto& [name, count] : whole) {
+    EXPECT_EQ(counts[name], count) << name;
+    counts.erase(name);
+  }
+  for (int i = 0; i < 11; ++i) {
+    for (const auto& [name, count] : block) {
+      const std::string full =
+          std::string("blocks.").append(std::to_string(i)).append(".").append(name);
+      EXPECT_EQ(counts[full], count) << full;
+      counts.erase(full);
+    }
+  }
+  EXPECT_TRUE(counts.empty()) << counts.begin()->first;
+}
+
+TEST(Network, CountsParametersByTensorAsPr1004) {
+  ExpectTensors("pr1004",
+                {{"tok_emb.weight", 524'288},
+                 {"bigram.embed.weight", 786'432},
+                 {"bigram.proj.weight", 65'536},
+                 {"bigram.scale", 1},
+                 {"smear.gate", 512},
+                 {"skip_weights", 2'560},
+                 {"ve_shared.embed.weight", 131'072},
+                 {"ve_shared.proj.weight", 65'536},
+                 {"ve_shared.scale", 1},
+                 {"ve_layer_scales.0", 1},
+                 {"ve_layer_scales.1", 1}},
+                {{"attn.c_q.weight", 262'144},
+                 {"attn.c_k.weight", 262'144},
+                 {"attn.c_v.weight", 262'144},
+                 {"attn.proj.weight", 262'144},
+                 {"attn.q_gain", 8},
+                 {"mlp.fc.weight", 917'504},
+                 {"mlp.proj.weight", 917'504},
+                 {"attn_scale", 512},
+                 {"mlp_scale", 512},
+                 {"resid_mix", 1'024}});
+}
+
+TEST(Network, CountsParametersByTensorAsPr1232) {
+  ExpectTensors("pr1232-flow",
+                {{"tok_emb.weight", 524'288},
+                 {"bigram.embed.weight", 524'288},
+                 {"bigram.proj.weight", 65'536},
+                 {"bigram.scale", 1},
+                 {"smear.gate", 512},
+                 {"skip_weights", 2'560},
+                 {"flow_refiner.down_proj.weight", 32'768},
+                 {"flow_refiner.velocity_net.0.weight", 16'384},
+                 {"flow_refiner.velocity_net.0.bias", 256},
+                 {"flow_refiner.velocity_net.2.weight", 16'384},
+                 {"flow_refiner.velocity_net.2.bias", 64},
+                 {"flow_refiner.up_proj.weight", 32'768},
+                 {"flow_refiner.gate", 1}},
+                {{"attn.c_q.weight", 262'144},
+                 {"attn.c_k.weight", 131'072},
+                 {"attn.c_v.weight", 131'072},
+                 {"attn.proj.weight", 262'144},
+                 {"attn.q_gain", 8},
+                 {"attn.vr_lambda", 2},
+                 {"attn.attn_gate.weight", 4'096},
+                 {"attn.attn_gate.bias", 8},
+                 {"mlp.fc.weight", 786'432},
+                 {"mlp.proj.weight", 786'432},
+                 {"attn_scale", 512},
+                 {"mlp_scale", 512},
+                 {"resid_mix", 1'024}});
+}
+
+TEST(Network, OnlyTheFirstValueResidualIsUnread) {
+  const auto program = BuildNetwork(Published("pr1232-flow"));
+  EXPECT_TRUE(CheckProgram(*program).ok()) << CheckProgram(*program).message();
+  for (const auto& weight : program->weights) {
+    EXPECT_EQ(weight->unread, weight->name == "blocks.0.attn.vr_lambda") << weight->name;
+  }
+}
+
 TEST(Network, CountsParametersByTensorAsTheReference) {
-  auto counts = ParametersByTensor(*BuildNetwork(Published("pr598")));
   const std::map<std::string, size_t> whole = {{"skip_weights", 2'560},
                                                {"skip_gates", 2'560},
                                                {"tok_emb.weight", 524'288},
@@ -65,19 +163,7 @@ TEST(Network, CountsParametersByTensorAsTheReference) {
                                                {"mlp.bias", 1'536},
                                                {"mlp.up_proj.weight", 786'432},
                                                {"mlp.down_proj.weight", 786'432}};
-  for (const auto& [name, count] : whole) {
-    EXPECT_EQ(counts[name], count) << name;
-    counts.erase(name);
-  }
-  for (int i = 0; i < 11; ++i) {
-    for (const auto& [name, count] : block) {
-      const std::string full =
-          std::string("blocks.").append(std::to_string(i)).append(".").append(name);
-      EXPECT_EQ(counts[full], count) << full;
-      counts.erase(full);
-    }
-  }
-  EXPECT_TRUE(counts.empty()) << counts.begin()->first;
+  ExpectTensors("pr598", whole, block);
 }
 
 TEST(Network, ListsWeightsInSerialisationOrder) {
@@ -105,6 +191,10 @@ TEST(Network, PassesTheProgramCheckInEveryShape) {
       config.ve_enabled = with;
       config.bigram_buckets = with ? 64 : 0;
       config.tie_embeddings = with;
+      config.gated_skips = config.mlp_affine = with;
+      config.value_residual = config.gated_attention = !with;
+      config.flow_latent_dim = config.flow_hidden_dim = with ? 0 : 8;
+      config.weight_names = with ? WeightNames::kPr598 : WeightNames::kPr1004;
       ASSERT_TRUE(CheckNetworkConfig(config).ok()) << CheckNetworkConfig(config).message();
       const Status status = CheckProgram(*BuildNetwork(config));
       EXPECT_TRUE(status.ok()) << layers << ": " << status.message();
@@ -133,6 +223,8 @@ TEST(Network, RefusesImpossibleConfigsByField) {
   EXPECT_NE(message([](auto& c) { c.num_kv_heads = 3; }).find("num_kv_heads"), std::string::npos);
   EXPECT_NE(message([](auto& c) { c.rope_dims = 15; }).find("rope_dims"), std::string::npos);
   EXPECT_NE(message([](auto& c) { c.ve_layers = {11}; }).find("ve_layers"), std::string::npos);
+  EXPECT_NE(message([](auto& c) { c.flow_latent_dim = 8; }).find("flow_hidden_dim"),
+            std::string::npos);
   EXPECT_NE(message([](auto& c) { c.xsa_last_n = 12; }).find("xsa_last_n"), std::string::npos);
 }
 

@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "schemas/program_generated.h"
+#include "trainer/optimizer.h"
+
 namespace golf {
 namespace {
 
@@ -60,6 +65,48 @@ TEST(Recipe, PublishedRunsHaveTheirValues) {
   }
 }
 
+TEST(Recipe, Pr1004AndPr1232HaveTheirValues) {
+  const Recipe pr1004 = *LoadRecipe("pr1004"), pr1232 = *LoadRecipe("pr1232");
+  EXPECT_EQ(pr1004.train.schedule.max_wallclock_seconds, 590);
+  EXPECT_EQ(pr1004.train.schedule.warmdown_iters, 3500U);
+  EXPECT_EQ(pr1004.train.swa.every, 50U);
+  EXPECT_EQ(pr1004.train.swa.below, 0.2);
+  EXPECT_EQ(pr1004.train.late_qat.levels.divisor, 15);
+  EXPECT_EQ(pr1004.train.late_qat.levels.quantile, 0.9995F);
+  EXPECT_EQ(pr1232.train.schedule.max_wallclock_seconds, 0);
+  EXPECT_EQ(pr1232.train.schedule.iterations, 20000U);
+  EXPECT_EQ(pr1232.train.schedule.warmdown_iters, 12000U);
+  EXPECT_EQ(pr1232.train.swa.every, 0U);
+  EXPECT_EQ(pr1232.network.mlp_negative_slope, 0.5);
+  for (const Recipe& recipe : {pr1004, pr1232}) {
+    EXPECT_EQ(recipe.train.batch.tokens, 786'432U);
+    EXPECT_EQ(recipe.network.xsa_last_n, 11U);
+    EXPECT_FALSE(recipe.train.late_qat.enabled);
+  }
+}
+
+// Matrices by Muon but for the gates and FlowRefiner, which go with the vectors; tables and refiner matrices in bfloat16.
+TEST(Recipe, Pr1232GroupsAreThoseOfItsScript) {
+  const Recipe recipe = *LoadRecipe("pr1232-flow");
+  const auto program = BuildNetwork(recipe.network);
+  const TensorSet layout(*program);
+  const auto updates = AssignUpdates(layout, recipe.train);
+  ASSERT_TRUE(updates.ok()) << updates.status().message();
+  std::map<std::string, int> count;
+  for (size_t i = 0; i < layout.count(); ++i) {
+    const WeightUpdate& update = (*updates)[i];
+    ++count[update.group];
+    EXPECT_EQ(update.bf16, update.group == "token" || update.group == "refiner");
+    if (layout.name(i).find("attn_gate") != std::string::npos) {
+      EXPECT_EQ(update.group, "vector") << layout.name(i);
+    }
+  }
+  EXPECT_EQ(count["token"], 2);
+  EXPECT_EQ(count["matrix"], 67);
+  EXPECT_EQ(count["refiner"], 4);
+  EXPECT_EQ(count["vector"], 156 - 2 - 67 - 4);
+}
+
 TEST(Recipe, UnknownKeysAreNamedWithTheirFile) {
   EXPECT_THAT(
       Message(kTiny + "[schedule]\niteratons = 5\n"),
@@ -80,6 +127,12 @@ TEST(Recipe, WrongTypesAndValuesAreNamed) {
   EXPECT_THAT(Message(kTiny, {"train.ema_decay=1.0"}), HasSubstr("train.ema_decay"));
   EXPECT_THAT(Message(kTiny, {"train.grad_clip_norm=nan"}), HasSubstr("train.grad_clip_norm"));
   EXPECT_THAT(Message(kTiny, {"network.num_heads=7"}), HasSubstr("network.num_heads"));
+  EXPECT_THAT(Message(kTiny, {"network.weight_names=mine"}), HasSubstr("pr1004"));
+  EXPECT_THAT(Message(kTiny, {"late_qat.quantile=0"}), HasSubstr("late_qat.quantile"));
+  EXPECT_THAT(Message(kTiny, {"late_qat.rounding=up"}), HasSubstr("late_qat.rounding"));
+  EXPECT_THAT(Message(kTiny, {"swa.source=both"}), HasSubstr("swa.source"));
+  EXPECT_THAT(Message(kTiny, {"group.all.rule=none", "group.all.bf16=true"}),
+              HasSubstr("group.all.bf16"));
 }
 
 TEST(Recipe, SyntaxErrorsAreNamedWithTheirLine) {

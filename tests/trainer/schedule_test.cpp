@@ -52,5 +52,35 @@ TEST(Schedule, LateQatIsStrictAndStays) {
   EXPECT_FALSE(LateQatOn({false, 0.15, {}}, false, 0.01));
 }
 
+// PR 1004 at 97.8 ms a step: the decay starts near step 2,534.
+TEST(Schedule, WallClockOfPr1004) {
+  ScheduleSettings s = Steps(20'000, 3500);
+  s.max_wallclock_seconds = 590;
+  const auto factor = [&s](uint64_t step) {
+    return LearningRateFactor(s, step, 97.8 * static_cast<double>(step));
+  };
+  EXPECT_EQ(factor(2530), 1);
+  EXPECT_LT(factor(2535), 1);
+  EXPECT_NEAR(factor(4284), 0.5, 2e-3);
+  EXPECT_TRUE(ScheduleFinished(s, 6034, 590'030));
+}
+
+TEST(Schedule, SoftRoundingSharpensBelowTheThreshold) {
+  LateQatSettings q;
+  q.threshold = 0.1;
+  EXPECT_EQ(SoftRoundSharpness(q, 1), 1);
+  EXPECT_EQ(SoftRoundSharpness(q, 0.1), 1);
+  EXPECT_DOUBLE_EQ(SoftRoundSharpness(q, 0.05), 8.5);
+  EXPECT_EQ(SoftRoundSharpness(q, 0), kHardestRounding);
+}
+
+TEST(Schedule, SnapshotsAreLateAndRegular) {
+  const SwaSettings swa = {50, 0.2, SwaSettings::Source::kRaw};
+  EXPECT_TRUE(SwaSnapshotDue(swa, 5350, 0.199));
+  EXPECT_FALSE(SwaSnapshotDue(swa, 5350, 0.2));
+  EXPECT_FALSE(SwaSnapshotDue(swa, 5351, 0.1));
+  EXPECT_FALSE(SwaSnapshotDue({}, 5350, 0.1));
+}
+
 }  // namespace
 }  // namespace golf

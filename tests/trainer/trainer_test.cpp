@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "kernels/base/bf16.h"
 #include "schemas/program_generated.h"
 #include "tests/trainer/tiny.h"
 #include "trainer/initialise.h"
@@ -40,6 +41,8 @@ class TinyTrainer : public testing::Test {
     EXPECT_EQ(a.step(), b.step());
     EXPECT_TRUE(std::ranges::equal(a.weights().all(), b.weights().all()));
     EXPECT_TRUE(std::ranges::equal(a.averaged().all(), b.averaged().all()));
+    ASSERT_EQ(a.swa().count(), b.swa().count());
+    EXPECT_TRUE(a.swa().count() == 0 || std::ranges::equal(a.swa().all(), b.swa().all()));
     for (size_t slot = 0; slot < 2; ++slot) {
       const auto x = a.optimizer().Slot(slot), y = b.optimizer().Slot(slot);
       ASSERT_EQ(x.size(), y.size());
@@ -72,6 +75,8 @@ TEST_F(TinyTrainer, SameStartSameBits) {
 
 TEST_F(TinyTrainer, StateCarriesEverything) {
   recipe_.train.reference.stale_gradients = {"bigram_emb.scale"};
+  recipe_.train.swa = {2, 0.9, SwaSettings::Source::kRaw};
+  recipe_.train.groups[0].bf16 = true;
   for (const int stop : {0, 1, 5, 9, 11}) {  // late QAT begins after step 8
     const auto unbroken = Make(), before = Make(), after = Make();
     for (int i = 0; i < 12; ++i) ASSERT_TRUE(Step(*unbroken).ok());
@@ -109,6 +114,66 @@ TEST_F(TinyTrainer, LateQatActsUnlessDead) {
   const auto a = Step(*acting), d = Step(*dead);
   EXPECT_TRUE(a->late_qat && d->late_qat);
   EXPECT_NE(a->loss_nats, d->loss_nats);
+}
+
+TEST_F(TinyTrainer, SoftRoundingActsAndIsNotStraightThrough) {
+  recipe_.train.late_qat.threshold = 2;  // from the start
+  const auto nearest = Make();
+  recipe_.train.late_qat.soft = true;
+  const auto soft = Make();
+  ASSERT_TRUE(Step(*nearest).ok() && Step(*soft).ok());  // the output projections leave zero
+  const auto a = Step(*nearest), b = Step(*soft);
+  EXPECT_TRUE(a->late_qat && b->late_qat);
+  EXPECT_NE(a->loss_nats, b->loss_nats);
+  EXPECT_NE(a->grad_norm, b->grad_norm);
+}
+
+TEST_F(TinyTrainer, Bf16GroupsKeepBfloat16) {
+  recipe_.train.groups[0].bf16 = true;
+  const auto trainer = Make();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Step(*trainer).ok());
+  const auto is_bf16 = [](std::span<const float> values) {
+    return std::ranges::all_of(values, [](float x) { return ToFloat(FromFloat<bf16>(x)) == x; });
+  };
+  const TensorSet& weights = trainer->weights();
+  EXPECT_TRUE(is_bf16(weights[weights.Find("tok_emb.weight")]));
+  EXPECT_FALSE(is_bf16(weights[weights.Find("bigram_emb.embed.weight")]));
+  for (size_t slot = 0; slot < 2; ++slot) {
+    for (const TensorView& moment : trainer->optimizer().Slot(slot)) {
+      EXPECT_TRUE(moment.name != "tok_emb.weight" || is_bf16(moment.data)) << slot;
+    }
+  }
+}
+
+TEST_F(TinyTrainer, SwaIsTheMeanOfItsSnapshots) {
+  recipe_.train.swa = {2, 0.9, SwaSettings::Source::kRaw};
+  const auto trainer = Make();
+  std::vector<double> sum(trainer->weights().all().size());
+  int snapshots = 0;
+  for (int i = 0; i < 12; ++i) {
+    const Result<StepReport> report = Step(*trainer);
+    ASSERT_TRUE(report.ok());
+    if (report->lr_factor >= 0.9 || trainer->step() % 2 != 0) continue;
+    ++snapshots;
+    for (size_t k = 0; k < sum.size(); ++k) sum[k] += trainer->weights().all()[k];
+  }
+  ASSERT_GE(snapshots, 3);
+  EXPECT_EQ(trainer->state().swa_snapshots, static_cast<uint64_t>(snapshots));
+  for (size_t k = 0; k < sum.size(); ++k)
+    ASSERT_NEAR(trainer->swa().all()[k], sum[k] / snapshots, 1e-6);
+}
+
+TEST_F(TinyTrainer, AnUnreadWeightStaysDespiteItsGroupsDecay) {
+  recipe_.network.value_residual = true;
+  recipe_.train.groups[2].weight_decay = 0.5;
+  program_ = BuildNetwork(recipe_.network);
+  const auto trainer = Make();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Step(*trainer).ok());
+  const auto lambda = [&](const char* name) {
+    return trainer->weights()[trainer->weights().Find(name)][0];
+  };
+  EXPECT_EQ(lambda("blocks.0.attn.vr_lambda"), 0.5F);
+  EXPECT_NE(lambda("blocks.1.attn.vr_lambda"), 0.5F);
 }
 
 TEST_F(TinyTrainer, StaleGradientsStayAndWeigh) {

@@ -80,7 +80,9 @@ class Run : public testing::Test {
 };
 
 TEST_F(Run, StoppingAtAnyStepAndResumingChangesNothing) {
-  const std::vector<std::string> overrides = {"reference.stale_gradients=[\"bigram_emb.scale\"]"};
+  const std::vector<std::string> overrides = {"reference.stale_gradients=[\"bigram_emb.scale\"]",
+                                              "group.token.bf16=true", "late_qat.rounding=soft",
+                                              "swa.every=2", "swa.below=0.9"};
   TrainingOptions unbroken = Options("unbroken");
   unbroken.overrides = overrides;
   ASSERT_TRUE(Train(unbroken).ok());
@@ -227,6 +229,17 @@ TEST_F(Run, ExportsAndStartsFromSafetensors) {
   const Status incomplete = Train(options);
   EXPECT_FALSE(incomplete.ok());
   EXPECT_THAT(incomplete.message(), HasSubstr("weights.safetensors"));
+}
+
+TEST_F(Run, ExportsTheMeanOfSnapshotsWhereThereIsOne) {
+  TrainingOptions options = Options("out");
+  options.export_path = folder_ + "/weights.safetensors";
+  options.export_weights = ExportedWeights::kSwa;
+  EXPECT_EQ(Train(options).code(), Code::kUsage);
+  EXPECT_FALSE(fs::exists(folder_ + "/out/log.jsonl"));  // said before training, not after
+  options.overrides = {"swa.every=2", "swa.below=0.9"};
+  ASSERT_TRUE(Train(options).ok());
+  EXPECT_TRUE(fs::exists(options.export_path));
 }
 
 TEST_F(Run, LogsEveryStepAsJson) {

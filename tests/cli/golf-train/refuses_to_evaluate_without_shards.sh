@@ -1,0 +1,1 @@
+golf-train --recipe pr1232 --evaluate weights.safetensors

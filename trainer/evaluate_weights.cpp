@@ -1,0 +1,142 @@
+#include "trainer/evaluate_weights.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "artifact/checkpoint.h"
+#include "artifact/checkpoint_layout.h"
+#include "artifact/file.h"
+#include "artifact/safetensors.h"
+#include "artifact/token_shard.h"
+#include "artifact/tokenizer_info.h"
+#include "runtime/program.h"
+#include "schemas/program_generated.h"
+#include "trainer/network.h"
+#include "trainer/recipe.h"
+
+namespace golf {
+namespace {
+
+// What the file says, and the recipe that was asked for or that it carries.
+struct Source {
+  Recipe recipe;
+  std::unique_ptr<schema::ProgramT> program;
+  TensorSet weights;
+  std::string name;
+  TokenizerInfo tokenizer;
+};
+
+Status In(const std::string& path, const Status& status) {
+  return {status.code(), fmt::format("{}: {}", path, status.message())};
+}
+
+Result<bool> BeginsLikeACheckpoint(const std::string& path) {
+  GOLF_ASSIGN(const MappedFile file, MappedFile::Open(path));
+  const auto begin = file.bytes().first(std::min(file.bytes().size(), kCheckpointMagic.size()));
+  return std::equal(begin.begin(), begin.end(), kCheckpointMagic.begin(), kCheckpointMagic.end());
+}
+
+Status TakeWeights(const std::string& path, std::span<const TensorView> tensors, Source& source) {
+  Result<TensorSet> weights = TensorSet::From(*source.program, tensors);
+  if (!weights.ok()) return In(path, weights.status());
+  source.weights = std::move(*weights);
+  return {};
+}
+
+Result<Source> FromCheckpoint(const EvaluationOptions& o) {
+  GOLF_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(o.path));
+  const CheckpointContents& contents = checkpoint.contents();
+  Source source;
+  if (o.recipe.empty()) {
+    GOLF_ASSIGN(source.recipe, ParseRecipe(contents.recipe, o.path, o.overrides));
+  } else {
+    GOLF_ASSIGN(source.recipe, LoadRecipe(o.recipe, o.overrides));
+  }
+  source.program = BuildNetwork(source.recipe.network);
+  if (!std::ranges::equal(SerialiseProgram(*source.program), contents.program)) {
+    return Status(Code::kUsage,
+                  fmt::format("{} is of another network than recipe '{}'; leave --recipe and --set "
+                              "out to take its own",
+                              o.path, source.recipe.network.name));
+  }
+  source.name = !o.weights.empty() ? o.weights : contents.group("ema").empty() ? "raw" : "ema";
+  const auto tensors = contents.group(source.name == "raw" ? "weights" : source.name);
+  if (tensors.empty()) {
+    return Status(Code::kUsage, fmt::format("{} has no {} weights", o.path, source.name));
+  }
+  source.tokenizer = contents.tokenizer;
+  GOLF_TRY(TakeWeights(o.path, tensors, source));
+  return source;
+}
+
+Result<Source> FromSafetensors(const EvaluationOptions& o) {
+  if (o.recipe.empty() || !o.weights.empty()) {
+    return Status(Code::kUsage,
+                  fmt::format("{} is no checkpoint: it needs --recipe to say what network it "
+                              "belongs to, and holds one set of weights",
+                              o.path));
+  }
+  Source source;
+  GOLF_ASSIGN(source.recipe, LoadRecipe(o.recipe, o.overrides));
+  source.program = BuildNetwork(source.recipe.network);
+  source.name = "safetensors";
+  GOLF_ASSIGN(const TensorFile file, ReadSafetensors(o.path));
+  GOLF_TRY(TakeWeights(o.path, file.views(), source));
+  return source;
+}
+
+// Bits per byte need a tokenizer; where both file and flag have one they must agree, with each other and the network.
+Status TakeTokenizer(const EvaluationOptions& o, Source& source) {
+  if (!o.tokenizer.empty()) {
+    GOLF_ASSIGN(TokenizerInfo given, ReadTokenizerInfo(o.tokenizer));
+    if (source.tokenizer.byte_table.size() > 0 && !(given == source.tokenizer)) {
+      return {Code::kUsage,
+              fmt::format("{} is not the tokenizer that {} was trained with", o.tokenizer, o.path)};
+    }
+    source.tokenizer = std::move(given);
+  }
+  const size_t pieces = source.tokenizer.byte_table.size();
+  if (pieces > 0 && pieces != source.program->vocab_size) {
+    return {Code::kUsage, fmt::format("the tokenizer has {} pieces, the network {}; they have to "
+                                      "agree",
+                                      pieces, source.program->vocab_size)};
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<EvaluatedWeights> EvaluateWeights(const KernelTable& kernels, const EvaluationOptions& o,
+                                         const std::function<bool()>& proceed) {
+  GOLF_ASSIGN(const bool is_checkpoint, BeginsLikeACheckpoint(o.path));
+  GOLF_ASSIGN(Source source, is_checkpoint ? FromCheckpoint(o) : FromSafetensors(o));
+  GOLF_TRY(TakeTokenizer(o, source));
+
+  std::vector<std::string> shards;
+  for (const std::string& argument : o.validation) {
+    GOLF_ASSIGN(const std::vector<std::string> some, ListShards(argument));
+    shards.insert(shards.end(), some.begin(), some.end());
+  }
+  const uint64_t limit = source.recipe.validation.max_tokens;
+  GOLF_ASSIGN(TokenStream stream,
+              TokenStream::Open(shards, source.program->vocab_size, limit == 0 ? 0 : limit + 1));
+  GOLF_TRY(stream.CutToWholeWindows(source.program->window));
+
+  const ByteTable& bytes = source.tokenizer.byte_table;
+  const ValidationPass pass = {kernels,
+                               *source.program,
+                               stream,
+                               bytes.size() > 0 ? &bytes : nullptr,
+                               source.recipe.precision,
+                               source.recipe.validation.batch_windows};
+  EvaluatedWeights evaluated;
+  evaluated.recipe = source.recipe.network.name;
+  evaluated.weights = source.name;
+  evaluated.parameters = source.weights.parameter_count();
+  GOLF_ASSIGN(evaluated.result, Validate(pass, source.weights, proceed));
+  return evaluated;
+}
+
+}  // namespace golf
