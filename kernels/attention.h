@@ -9,7 +9,7 @@
 //          matrix unit that takes bf16: there p and ds are rounded to bf16 before the products that consume them.
 // Exact:   a row's bits depend on nothing but its own query and the keys and values up to its position, which have to be
 //          finite everywhere: not on Q, first_row, the other windows or the number of threads.
-// Memory:  no buffer grows with T * T; the forward keeps one tile of scores per thread.
+// Memory:  no buffer grows with T * T: a thread keeps some tiles of scores, and one head's keys and values (T, D).
 // Writes:  y and lse are overwritten (a null lse is skipped); dq, dk, dv as their Grad says.
 // Source:  Dao 2023 (FlashAttention-2), algorithms 1 and 2; the derivative needs p only through
 //          ds[t,u] = p[t,u] * (dy_t . v_u - delta[t]),  delta[t] = dy_t . y_t.

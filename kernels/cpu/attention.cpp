@@ -10,6 +10,7 @@
 #include "kernels/cpu/attention_task.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/variant.h"
+#include "kernels/threads.h"
 
 namespace golf::cpu {
 namespace {
@@ -37,6 +38,14 @@ void CheckDims(AttentionDims d) {
   GOLF_CHECK(d.K > 0 && d.H % d.K == 0 && d.D > 0 && d.D <= kMaxHeadWidth && d.Q <= d.T);
 }
 
+// Query rows of one forward task. Every task packs the keys it sees, so there should be no more tasks than keep the
+// threads busy; no result depends on the cut.
+size_t ForwardTaskRows(AttentionDims d) {
+  const size_t heads = std::max<size_t>(1, d.B * d.K);
+  const size_t wanted = CeilDiv(4 * static_cast<size_t>(Threads()), heads);
+  return std::max(kTileRows, RoundUp(CeilDiv(d.Q, wanted), kTileRows));
+}
+
 template <class T>
 void Forward(const AttentionTasks<T>& tasks, const ForwardCall<T>& call) {
   const AttentionDims& d = call.d;
@@ -53,22 +62,21 @@ void Forward(const AttentionTasks<T>& tasks, const ForwardCall<T>& call) {
   });
 }
 
-// dq (+)= the sum over chunks, first chunk first.
+// dq (+)= the sum over chunks, first chunk first, for the rows that have several.
 template <class T>
 void AddPartialDq(const BackwardCall<T>& call) {
   const AttentionDims& d = call.d;
-  const size_t width = d.H * d.D;
-  ParallelRows(d.B * d.T, width, [&](size_t begin, size_t end) {
+  const size_t width = d.H * d.D, rows = d.T - kChunkKeys;
+  ParallelRows(d.B * rows, width, [&](size_t begin, size_t end) {
     std::vector<float> sum(width);
-    for (size_t row = begin; row < end; ++row) {
-      const size_t t = row % d.T;
-      const float* window = call.partial_dq + row / d.T * PartialElements(d);
-      std::copy_n(window + t * width, width, sum.begin());
+    for (size_t i = begin; i < end; ++i) {
+      const size_t b = i / rows, t = kChunkKeys + i % rows;
+      std::copy_n(PartialDq(call, {b, 0, 0, 0}, t), width, sum.begin());
       for (size_t key = kChunkKeys; key <= t; key += kChunkKeys) {
-        const float* chunk = window + PartialOffset(d, key) + (t - key) * width;
-        for (size_t c = 0; c < width; ++c) sum[c] += chunk[c];
+        const float* part = PartialDq(call, {b, 0, key, 0}, t);
+        for (size_t c = 0; c < width; ++c) sum[c] += part[c];
       }
-      T* dq = call.dq.data + row * width;
+      T* dq = call.dq.data + (b * d.T + t) * width;
       if (call.dq.into == Into::kAdd) {
         for (size_t c = 0; c < width; ++c) sum[c] += ToFloat(dq[c]);
       }
@@ -89,7 +97,7 @@ void Backward(const AttentionTasks<T>& tasks, const BackwardCall<T>& call) {
     tasks.backward(call, {pair / d.K, pair % d.K, key, std::min(kChunkKeys, d.T - key)},
                    ThreadWorkspace(bytes));
   });
-  if (call.partial_dq != nullptr && call.dq.data != nullptr) AddPartialDq(call);
+  if (d.T > kChunkKeys && call.dq.data != nullptr) AddPartialDq(call);
 }
 
 size_t Scratch(AttentionDims d) { return d.B * PartialElements(d) * sizeof(float); }
@@ -125,8 +133,8 @@ void FillOps(OpKernels<T>& ops) {
   ops.attention_backward = [](AttentionDims d, const T* q, const T* k, const T* v, const T* y,
                               const float* lse, const T* dy, Grad<T> dq, Grad<T> dk, Grad<T> dv,
                               void* scratch) {
-    float* partial = d.T <= kChunkKeys ? nullptr : static_cast<float*>(scratch);
-    Backward(TasksOf<kVariant, T>(), BackwardCall<T>{d, q, k, v, y, lse, dy, dq, dk, dv, partial});
+    Backward(TasksOf<kVariant, T>(),
+             BackwardCall<T>{d, q, k, v, y, lse, dy, dq, dk, dv, static_cast<float*>(scratch)});
   };
 }
 

@@ -45,18 +45,23 @@ inline size_t PaddedWidth(size_t width) { return RoundUp(width, kStep); }
 // Compilers do not know that the tile instructions touch memory.
 HWY_INLINE void TileBarrier() { asm volatile("" ::: "memory"); }
 
-// This thread's tile registers, all eight of full size; released at the end, so that the rest of the program does not
-// pay for saving them.
-class TileRegisters {
+// While this lives, the calling thread has its tile registers, all eight of full size, and takes numbers below 1e-38 for
+// zeros, as the matrix unit does: far probabilities are that small, and a vector unit slows down a hundredfold for each.
+class TileMode {
  public:
-  TileRegisters() {
+  TileMode() : control_(_mm_getcsr()) {
+    constexpr unsigned kDenormalsAreZero = 0x40, kFlushToZero = 0x8000;
+    _mm_setcsr(control_ | kDenormalsAreZero | kFlushToZero);
     alignas(64) static constexpr Configuration kConfiguration{
         1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
     _tile_loadconfig(&kConfiguration);
   }
-  ~TileRegisters() { _tile_release(); }
-  TileRegisters(const TileRegisters&) = delete;
-  TileRegisters& operator=(const TileRegisters&) = delete;
+  ~TileMode() {
+    _tile_release();  // the rest of the program does not pay for saving them
+    _mm_setcsr(control_);
+  }
+  TileMode(const TileMode&) = delete;
+  TileMode& operator=(const TileMode&) = delete;
 
  private:
   struct Configuration {
@@ -64,27 +69,32 @@ class TileRegisters {
     uint16_t row_bytes[16];
     uint8_t rows[16];
   };
+  unsigned control_;
 };
+
+inline constexpr size_t kOperand = kTile * kStep;  // bf16 in an A or B tile
+inline constexpr size_t kSums = kTile * kTile;     // floats in a C tile
 
 // What a product is added to: nothing, one number per column, what C holds.
 enum class Start { kZero, kColumns, kSum };
 
-struct RowsOperand {
+// Where the tiles of an operand are: one contiguous kilobyte each.
+struct Operand {
   const bf16* data;
-  size_t row;  // elements from row to row
+  size_t next, step;  // elements to the next rows of A or columns of B; to the next step
 };
 
-struct PairsOperand {
-  const bf16* data;
-  size_t cols;  // columns it was packed with
+struct Sums {
+  float* data;
+  size_t below, beside;  // elements to the tile below; to the tile beside
 };
 
-// A 32 x 32 block of C = start + A B over `steps` steps. Registers: 0-3 C, 4-5 A, 6-7 B.
+// Two by two tiles: C = start + A B over `steps` steps. Every element is summed in the order of the steps.
+// Registers: 0-3 C, 4-5 A, 6-7 B.
 template <Start start>
-HWY_INLINE void Product32(size_t steps, RowsOperand a, PairsOperand b, float* c, size_t c_row,
-                          const float* columns) {
-  float* lower = c + kTile * c_row;
-  const size_t c_bytes = c_row * sizeof(float);
+HWY_INLINE void Product2x2(size_t steps, Operand a, Operand b, Sums c,
+                           const float* columns = nullptr) {
+  float* lower = c.data + c.below;
   if constexpr (start == Start::kZero) {
     _tile_zero(0);
     _tile_zero(1);
@@ -96,79 +106,26 @@ HWY_INLINE void Product32(size_t steps, RowsOperand a, PairsOperand b, float* c,
     _tile_loadd(2, columns, 0);
     _tile_loadd(3, columns + kTile, 0);
   } else {
-    _tile_loadd(0, c, c_bytes);
-    _tile_loadd(1, c + kTile, c_bytes);
-    _tile_loadd(2, lower, c_bytes);
-    _tile_loadd(3, lower + kTile, c_bytes);
+    _tile_loadd(0, c.data, 64);
+    _tile_loadd(1, c.data + c.beside, 64);
+    _tile_loadd(2, lower, 64);
+    _tile_loadd(3, lower + c.beside, 64);
   }
-  const size_t a_bytes = a.row * sizeof(bf16);
   for (size_t s = 0; s < steps; ++s) {
-    const bf16* upper_a = a.data + s * kStep;
-    const bf16* left_b = b.data + s * kStep * b.cols;
-    _tile_loadd(4, upper_a, a_bytes);
+    const bf16 *upper_a = a.data + s * a.step, *left_b = b.data + s * b.step;
+    _tile_loadd(4, upper_a, 64);
     _tile_loadd(6, left_b, 64);
     _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, left_b + kStep * kTile, 64);
+    _tile_loadd(7, left_b + b.next, 64);
     _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, upper_a + kTile * a.row, a_bytes);
+    _tile_loadd(5, upper_a + a.next, 64);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
-  _tile_stored(0, c, c_bytes);
-  _tile_stored(1, c + kTile, c_bytes);
-  _tile_stored(2, lower, c_bytes);
-  _tile_stored(3, lower + kTile, c_bytes);
-}
-
-// C (rows, 16), contiguous, = A times 16 columns of B. rows: 32 or 64.
-HWY_INLINE void ProductColumn(size_t rows, size_t steps, RowsOperand a, PairsOperand b, float* c) {
-  const size_t a_bytes = a.row * sizeof(bf16), below = kTile * a.row;
-  _tile_zero(0);
-  _tile_zero(1);
-  if (rows == 64) {
-    _tile_zero(2);
-    _tile_zero(3);
-    for (size_t s = 0; s < steps; ++s) {
-      const bf16* left = a.data + s * kStep;
-      _tile_loadd(4, b.data + s * kStep * b.cols, 64);
-      _tile_loadd(5, left, a_bytes);
-      _tile_dpbf16ps(0, 5, 4);
-      _tile_loadd(6, left + below, a_bytes);
-      _tile_dpbf16ps(1, 6, 4);
-      _tile_loadd(7, left + 2 * below, a_bytes);
-      _tile_dpbf16ps(2, 7, 4);
-      _tile_loadd(5, left + 3 * below, a_bytes);
-      _tile_dpbf16ps(3, 5, 4);
-    }
-    _tile_stored(2, c + 2 * kTile * kTile, 64);
-    _tile_stored(3, c + 3 * kTile * kTile, 64);
-  } else {
-    for (size_t s = 0; s < steps; ++s) {
-      const bf16* left = a.data + s * kStep;
-      _tile_loadd(4, b.data + s * kStep * b.cols, 64);
-      _tile_loadd(5, left, a_bytes);
-      _tile_dpbf16ps(0, 5, 4);
-      _tile_loadd(6, left + below, a_bytes);
-      _tile_dpbf16ps(1, 6, 4);
-    }
-  }
-  _tile_stored(0, c, 64);
-  _tile_stored(1, c + kTile * kTile, 64);
-}
-
-// C (rows, cols) = start + A (rows, 32 * steps) B (32 * steps, cols); rows and cols are multiples of 32. Every element
-// is summed in the order of the steps.
-template <Start start>
-HWY_INLINE void Product(size_t rows, size_t cols, size_t steps, RowsOperand a, PairsOperand b,
-                        float* c, size_t c_row, const float* columns = nullptr) {
-  TileBarrier();
-  for (size_t m = 0; m < rows; m += 32) {
-    for (size_t n = 0; n < cols; n += 32) {
-      Product32<start>(steps, {a.data + m * a.row, a.row}, {b.data + n * kStep, b.cols},
-                       c + m * c_row + n, c_row, columns + n);
-    }
-  }
-  TileBarrier();
+  _tile_stored(0, c.data, 64);
+  _tile_stored(1, c.data + c.beside, 64);
+  _tile_stored(2, lower, 64);
+  _tile_stored(3, lower + c.beside, 64);
 }
 
 // Transposes a 16 x 16 matrix of 32-bit elements.
@@ -239,37 +196,37 @@ HWY_INLINE __m512i PairRows(const bf16* src, size_t row) {
   return _mm512_or_si512(Widen16(src), _mm512_slli_epi32(Widen16(src + row), 16));
 }
 
-// The B operand src (rows, width) itself, rows being the summed index; both padded.
-inline void PackPairs(const bf16* src, size_t rows, size_t width, bf16* dst) {
-  for (size_t k = 0; k < rows; k += kStep) {
-    for (size_t n = 0; n < width; n += kTile) {
-      for (size_t i = 0; i < kStep; i += 2, dst += kStep) {
-        _mm512_storeu_si512(dst, PairRows(src + (k + i) * width + n, width));
-      }
+// B operands of src (2 * kTile, width), whose rows are summed: [16 columns]. Row i is paired with row kTile + i.
+inline void PackHalves(const bf16* src, size_t width, bf16* dst) {
+  for (size_t n = 0; n < width; n += kTile) {
+    for (size_t i = 0; i < kTile; ++i, dst += kStep) {
+      _mm512_storeu_si512(dst, PairRows(src + i * width + n, kTile * width));
     }
   }
 }
 
-// dst (width, rows) = src (rows, width) transposed: an A operand that sums over src's rows; both padded.
-inline void TransposeRows(const bf16* src, size_t rows, size_t width, bf16* dst) {
+// A operands of src (rows, width) with row stride src_row, whose width is summed: [16 rows][step]; the rest is zero.
+inline void PackRows(const bf16* src, size_t src_row, size_t rows, size_t width, size_t padded_rows,
+                     bf16* dst) {
+  const size_t steps = PaddedWidth(width) / kStep;
+  for (size_t r = 0; r < padded_rows; ++r, src += src_row) {
+    bf16* row = dst + r / kTile * steps * kOperand + r % kTile * kStep;
+    for (size_t s = 0; s < steps; ++s) {
+      const size_t left = r < rows && width > s * kStep ? width - s * kStep : 0;
+      const __mmask32 mask = left >= kStep ? ~0U : (1U << left) - 1;
+      _mm512_storeu_si512(row + s * kOperand, _mm512_maskz_loadu_epi16(mask, src + s * kStep));
+    }
+  }
+}
+
+// A operands of src (rows, width) transposed, whose rows are summed: [16 columns][step]; both padded.
+inline void PackColumns(const bf16* src, size_t rows, size_t width, bf16* dst) {
   for (size_t n = 0; n < width; n += kTile) {
-    for (size_t k = 0; k < rows; k += kStep) {
+    for (size_t k = 0; k < rows; k += kStep, dst += kOperand) {
       __m512i r[16];
       for (size_t i = 0; i < 16; ++i) r[i] = PairRows(src + (k + 2 * i) * width + n, width);
       Transpose16(r);
-      for (size_t i = 0; i < 16; ++i) _mm512_storeu_si512(dst + (n + i) * rows + k, r[i]);
-    }
-  }
-}
-
-// dst (cols, rows) = src (rows, cols) transposed; multiples of 16.
-inline void TransposeFloats(const float* src, size_t rows, size_t cols, float* dst) {
-  for (size_t m = 0; m < rows; m += kTile) {
-    for (size_t n = 0; n < cols; n += kTile) {
-      __m512i r[16];
-      for (size_t i = 0; i < 16; ++i) r[i] = Load32Bits(src + (m + i) * cols + n);
-      Transpose16(r);
-      for (size_t i = 0; i < 16; ++i) _mm512_storeu_si512(dst + (n + i) * rows + m, r[i]);
+      for (size_t i = 0; i < 16; ++i) _mm512_storeu_si512(dst + i * kStep, r[i]);
     }
   }
 }
@@ -283,22 +240,37 @@ HWY_INLINE __m512 LoadMasked(__mmask16 mask, const bf16* p) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
 }
 
-// dst[c] = factor * src[c], or added to it. src is padded to whole vectors.
-inline void StoreRow(const float* src, float factor, size_t width, Into into, bf16* dst) {
-  for (size_t c = 0; c < width; c += kTile) {
-    const __mmask16 mask = FirstLanes(width - c);
-    __m512 x = _mm512_mul_ps(_mm512_loadu_ps(src + c), _mm512_set1_ps(factor));
-    if (into == Into::kAdd) x = _mm512_add_ps(x, LoadMasked(mask, dst + c));
-    const __m256bh rounded = _mm512_cvtneps_pbh(x);
-    __m256i bits;
-    std::memcpy(&bits, &rounded, sizeof(bits));
-    _mm256_mask_storeu_epi16(dst + c, mask, bits);
-  }
+// The lanes of `mask`: dst (+)= x.
+HWY_INLINE void StoreVector(__m512 x, __mmask16 mask, Into into, bf16* dst) {
+  if (into == Into::kAdd) x = _mm512_add_ps(x, LoadMasked(mask, dst));
+  const __m256bh rounded = _mm512_cvtneps_pbh(x);
+  __m256i bits;
+  std::memcpy(&bits, &rounded, sizeof(bits));
+  _mm256_mask_storeu_epi16(dst, mask, bits);
 }
-inline void StoreRow(const float* src, float factor, size_t width, float* dst) {
+
+HWY_INLINE void StoreVector(__m512 x, __mmask16 mask, Into into, float* dst) {
+  if (into == Into::kAdd) x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(mask, dst));
+  _mm512_mask_storeu_ps(dst, mask, x);
+}
+
+// dst (rows, width), row stride dst_row, (+)= factor * src (width, 16) transposed. One factor for each of the 16 rows,
+// of which the first `rows` exist.
+template <class T>
+void StoreColumns(const float* src, __m512 factor, size_t rows, size_t width, Into into,
+                  size_t dst_row, T* dst) {
   for (size_t c = 0; c < width; c += kTile) {
-    const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(src + c), _mm512_set1_ps(factor));
-    _mm512_mask_storeu_ps(dst + c, FirstLanes(width - c), x);
+    __m512i r[16];
+    for (size_t i = 0; i < 16; ++i) {
+      const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(src + (c + i) * kTile), factor);
+      r[i] = _mm512_castps_si512(x);
+    }
+    Transpose16(r);
+    const __mmask16 mask = FirstLanes(width - c);
+#pragma GCC unroll 16
+    for (size_t i = 0; i < kTile; ++i) {
+      if (i < rows) StoreVector(_mm512_castsi512_ps(r[i]), mask, into, dst + i * dst_row + c);
+    }
   }
 }
 
@@ -310,15 +282,7 @@ HWY_INLINE __m512i RoundUpperHalf(__m512 x) {
 
 // The upper halves of a and b: a[0] b[0] a[1] b[1] ...
 HWY_INLINE __m512i InterleaveUpperHalves(__m512i a, __m512i b) {
-  return _mm512_mask_mov_epi16(_mm512_srli_epi32(a, 16), 0xaaaaaaaa, b);
-}
-
-// The upper halves of a, then those of b.
-HWY_INLINE __m512i JoinUpperHalves(__m512i a, __m512i b) {
-  alignas(64) static constexpr uint16_t kOdd[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
-                                                    23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
-                                                    45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
-  return _mm512_permutex2var_epi16(a, _mm512_load_si512(kOdd), b);
+  return _mm512_mask_mov_epi16(_mm512_bsrli_epi128(a, 2), 0xaaaaaaaa, b);
 }
 
 // 2^x, relative error below 9e-5 (bf16 keeps 4e-3), exactly 1 at 0, exactly 0 far below. Seven instructions.

@@ -116,13 +116,11 @@ void StoreDq(const BackwardCall<T>& call, BackwardTask task, size_t head, size_t
   TransposeTile(buffers.dq_columns, width, kTileRows, scale, buffers.dq);
   for (size_t r = 0; r < rows; ++r) {
     const float* from = buffers.dq + r * width;
-    if (call.partial_dq == nullptr) {
+    if (float* part = PartialDq(call, task, row + r); part != nullptr) {
+      StoreRow(from, 1.0F, d.D, Into::kOverwrite, part + head * d.D);
+    } else {
       StoreRow(from, 1.0F, d.D, call.dq.into,
                call.dq.data + ((task.b * d.T + row + r) * d.H + head) * d.D);
-    } else {
-      float* chunk = call.partial_dq + task.b * PartialElements(d) + PartialOffset(d, task.key);
-      StoreRow(from, 1.0F, d.D, Into::kOverwrite,
-               chunk + ((row + r - task.key) * d.H + head) * d.D);
     }
   }
 }
@@ -183,5 +181,5 @@ void FillBackwardTasks(AttentionTable& table) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-GOLF_DEFINE_ATTENTION_FILL(FillBackwardTasks)
+GOLF_DEFINE_FILL_OF(AttentionTable, FillBackwardTasks)
 #endif

@@ -22,9 +22,7 @@ struct RowState {
 };
 
 constexpr size_t StateFloats(size_t width) { return (2 * width + 3) * kTileRows; }
-constexpr size_t TileFloats(size_t width) {
-  return 2 * kTileKeys * width + (kTileKeys + 1) * kTileRows;
-}
+constexpr size_t ScoreFloats() { return (kTileKeys + 1) * kTileRows; }
 
 RowState StateAt(float* memory, size_t width) {
   float* rows = memory + 2 * width * kTileRows;
@@ -101,55 +99,52 @@ void FinishRows(const ForwardCall<T>& call, ForwardTask task, size_t head, size_
   }
 }
 
+// Takes rows through the keys they see; k and v (keys, D). s and rescale are scratch.
+void PassOverKeys(size_t width, const float* k, const float* v, const RowState& state, float* s,
+                  float* rescale) {
+  for (size_t key = 0; key <= state.last; key += kTileKeys) {
+    const size_t keys = RoundUp(std::min(kTileKeys, state.last + 1 - key), kPanelRows);
+    TileProduct<Start::kZero>(keys, kTileRows, width, {k + key * width, width, 1}, state.q,
+                              kTileRows, s, kTileRows, nullptr);
+    if (key + keys - 1 > state.first) {
+      Softmax<true>(key, keys, state, s, rescale);
+    } else {
+      Softmax<false>(key, keys, state, s, rescale);
+    }
+    TileProduct<Start::kScaledTile>(width, kTileRows, keys, {v + key * width, 1, width}, s,
+                                    kTileRows, state.y, kTileRows, rescale);
+  }
+}
+
 template <class T>
 void Forward(const ForwardCall<T>& call, ForwardTask task, void* workspace) {
   const AttentionDims& d = call.d;
-  const size_t width = PaddedWidth(d.D), group = d.H / d.K, blocks = CeilDiv(task.rows, kTileRows);
-  float* k_tile = static_cast<float*>(workspace);  // (keys, D)
-  float* v_tile = k_tile + kTileKeys * width;      // (keys, D)
-  float* s = v_tile + kTileKeys * width;           // (keys, rows)
+  const size_t width = PaddedWidth(d.D), group = d.H / d.K, stride = d.K * d.D;
+  const size_t end = call.first_row_of(task.b) + task.row + task.rows;
+  float* s = static_cast<float*>(workspace);  // (keys, rows)
   float* rescale = s + kTileKeys * kTileRows;
-  float* states = rescale + kTileRows;
-  const auto state_at = [&](size_t i) { return states + i * StateFloats(width); };
-
-  std::vector<RowState> rows(group * blocks);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const size_t row = i % blocks * kTileRows;
-    rows[i] = StateAt(state_at(i), width);
-    StartRows(call, task, task.kv_head * group + i / blocks, task.row + row,
-              std::min(kTileRows, task.rows - row), k_tile, rows[i]);
-  }
-  const size_t end = rows.back().last + 1, stride = d.K * d.D;
-  for (size_t key = 0; key < end; key += kTileKeys) {
-    const size_t at = (task.b * d.T + key) * stride + task.kv_head * d.D;
-    const size_t loaded = std::min(kTileKeys, end - key);
-    LoadTile(call.k + at, stride, loaded, d.D, kTileKeys, k_tile);
-    LoadTile(call.v + at, stride, loaded, d.D, kTileKeys, v_tile);
-    for (const RowState& state : rows) {
-      if (state.last < key) continue;
-      const size_t keys = RoundUp(std::min(kTileKeys, state.last + 1 - key), kPanelRows);
-      TileProduct<Start::kZero>(keys, kTileRows, width, {k_tile, width, 1}, state.q, kTileRows, s,
-                                kTileRows, nullptr);
-      if (key + keys - 1 > state.first) {
-        Softmax<true>(key, keys, state, s, rescale);
-      } else {
-        Softmax<false>(key, keys, state, s, rescale);
-      }
-      TileProduct<Start::kScaledTile>(width, kTileRows, keys, {v_tile, 1, width}, s, kTileRows,
-                                      state.y, kTileRows, rescale);
+  float* natural = s + ScoreFloats();  // (rows, D)
+  RowState state = StateAt(natural + kTileRows * width, width);
+  float* k = natural + kTileRows * width + StateFloats(width);  // (T, D)
+  float* v = k + RoundUp(d.T, kTileKeys) * width;               // (T, D)
+  const size_t keys = task.b * d.T * stride + task.kv_head * d.D;
+  LoadTile(call.k + keys, stride, end, d.D, RoundUp(end, kTileKeys), k);
+  LoadTile(call.v + keys, stride, end, d.D, RoundUp(end, kTileKeys), v);
+  for (size_t head = task.kv_head * group; head < (task.kv_head + 1) * group; ++head) {
+    for (size_t row = task.row; row < task.row + task.rows; row += kTileRows) {
+      const size_t rows = std::min(kTileRows, task.row + task.rows - row);
+      StartRows(call, task, head, row, rows, natural, state);
+      PassOverKeys(width, k, v, state, s, rescale);
+      FinishRows(call, task, head, row, rows, natural, state);
     }
-  }
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const size_t row = i % blocks * kTileRows;
-    FinishRows(call, task, task.kv_head * group + i / blocks, task.row + row,
-               std::min(kTileRows, task.rows - row), k_tile, rows[i]);
   }
 }
 
 size_t WorkspaceBytes(AttentionDims d) {
   const size_t width = PaddedWidth(d.D);
-  const size_t states = d.H / d.K * CeilDiv(ForwardTaskRows(d), kTileRows);
-  return (TileFloats(width) + states * StateFloats(width)) * sizeof(float);
+  return (ScoreFloats() + kTileRows * width + StateFloats(width) +
+          2 * RoundUp(d.T, kTileKeys) * width) *
+         sizeof(float);
 }
 
 }  // namespace
@@ -164,5 +159,5 @@ void FillForwardTasks(AttentionTable& table) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-GOLF_DEFINE_ATTENTION_FILL(FillForwardTasks)
+GOLF_DEFINE_FILL_OF(AttentionTable, FillForwardTasks)
 #endif

@@ -14,7 +14,8 @@ namespace golf::cpu {
 inline constexpr size_t kTileKeys = 64;
 // Query rows that share one pass over a key tile.
 inline constexpr size_t kTileRows = 64;
-// Keys of one backward task. Where a window has more, each task leaves its part of dq in the scratch buffer.
+// Keys of one backward task. Rows that see more keys get dq from several tasks, which leave their parts in the scratch
+// buffer; the first kChunkKeys rows of a window do not.
 inline constexpr size_t kChunkKeys = 1024;
 
 inline size_t CeilDiv(size_t a, size_t b) { return (a + b - 1) / b; }
@@ -48,7 +49,7 @@ struct BackwardCall {
   const float* lse;
   const T* dy;
   Grad<T> dq, dk, dv;
-  // (B, then for each chunk: T - first key, H, D); null: one chunk, which writes dq itself.
+  // (B, then for each chunk: T - FirstPartialRow(first key), H, D).
   float* partial_dq;
 };
 
@@ -57,15 +58,27 @@ struct BackwardTask {
   size_t b, kv_head, key, keys;
 };
 
+// The first row to whose dq the chunk of keys that starts at `key` adds no more than a part.
+inline size_t FirstPartialRow(size_t key) { return std::max(key, kChunkKeys); }
+
 // Elements of partial dq that one window holds before those of the chunk that starts at `key`.
 inline size_t PartialOffset(AttentionDims d, size_t key) {
   size_t rows = 0;
-  for (size_t start = 0; start < key; start += kChunkKeys) rows += d.T - start;
+  for (size_t start = 0; start < key; start += kChunkKeys) rows += d.T - FirstPartialRow(start);
   return rows * d.H * d.D;
 }
 
 inline size_t PartialElements(AttentionDims d) {
   return d.T <= kChunkKeys ? 0 : PartialOffset(d, RoundUp(d.T, kChunkKeys));
+}
+
+// Where the chunk of a task leaves its part of one row's dq, or null: dq itself is the place.
+template <class T>
+float* PartialDq(const BackwardCall<T>& call, const BackwardTask& task, size_t row) {
+  const size_t first = FirstPartialRow(task.key);
+  if (row < first) return nullptr;
+  return call.partial_dq + task.b * PartialElements(call.d) + PartialOffset(call.d, task.key) +
+         (row - first) * call.d.H * call.d.D;
 }
 
 // A variant's tasks. `workspace` is 64-byte aligned and belongs to the calling thread.
@@ -86,32 +99,4 @@ struct AttentionTable {
 void FillForwardTasks(Variant variant, AttentionTable& table);   // attention_forward.cpp
 void FillBackwardTasks(Variant variant, AttentionTable& table);  // attention_backward.cpp
 
-// Query rows of one forward task: enough to share the packing of a key tile, few enough to stay in the L2 cache.
-inline size_t ForwardTaskRows(AttentionDims d) {
-  const size_t group = d.H / d.K;
-  return std::max(kTileRows, RoundUp(1024 / group, kTileRows));
-}
-
 }  // namespace golf::cpu
-
-// Like GOLF_DEFINE_FILL of variant.h, for an AttentionTable.
-#if HWY_ARCH_X86
-#define GOLF_DEFINE_ATTENTION_FILL(name)                              \
-  namespace golf::cpu {                                               \
-  void name(Variant variant, AttentionTable& table) {                 \
-    switch (variant) {                                                \
-      case Variant::kAvx512:                                          \
-        return N_AVX3::name(table);                                   \
-      case Variant::kAvx2:                                            \
-        return N_AVX2::name(table);                                   \
-      case Variant::kPortable:                                        \
-        return HWY_STATIC_DISPATCH(name)(table); /* the baseline's */ \
-    }                                                                 \
-  }                                                                   \
-  }
-#else
-#define GOLF_DEFINE_ATTENTION_FILL(name)                                                       \
-  namespace golf::cpu {                                                                        \
-  void name(Variant /*portable*/, AttentionTable& table) { HWY_STATIC_DISPATCH(name)(table); } \
-  }
-#endif

@@ -35,25 +35,28 @@ void FillXsa(Variant variant, KernelTable& table);
 
 }  // namespace golf::cpu
 
-// Defines golf::cpu::name(variant, table) from the functions `name(KernelTable&)` that foreach_target.h compiled, one
-// per instruction set, in golf::cpu::HWY_NAMESPACE. Use it once, under HWY_ONCE.
+// Defines golf::cpu::name(variant, table) from the functions `name(Table&)` that foreach_target.h compiled, one per
+// instruction set, in golf::cpu::HWY_NAMESPACE. Use it once, under HWY_ONCE.
+// NOLINTBEGIN(bugprone-macro-parentheses): Table is a type
 #if HWY_ARCH_X86
-#define GOLF_DEFINE_FILL(name)                     \
-  namespace golf::cpu {                            \
-  void name(Variant variant, KernelTable& table) { \
-    switch (variant) {                             \
-      case Variant::kAvx512:                       \
-        return N_AVX3::name(table);                \
-      case Variant::kAvx2:                         \
-        return N_AVX2::name(table);                \
-      case Variant::kPortable:                     \
-        return HWY_STATIC_DISPATCH(name)(table);   \
-    }                                              \
-  }                                                \
+#define GOLF_DEFINE_FILL_OF(Table, name)         \
+  namespace golf::cpu {                          \
+  void name(Variant variant, Table& table) {     \
+    switch (variant) {                           \
+      case Variant::kAvx512:                     \
+        return N_AVX3::name(table);              \
+      case Variant::kAvx2:                       \
+        return N_AVX2::name(table);              \
+      case Variant::kPortable:                   \
+        return HWY_STATIC_DISPATCH(name)(table); \
+    }                                            \
+  }                                              \
   }
 #else
-#define GOLF_DEFINE_FILL(name)                                                              \
-  namespace golf::cpu {                                                                     \
-  void name(Variant /*portable*/, KernelTable& table) { HWY_STATIC_DISPATCH(name)(table); } \
+#define GOLF_DEFINE_FILL_OF(Table, name)                                              \
+  namespace golf::cpu {                                                               \
+  void name(Variant /*portable*/, Table& table) { HWY_STATIC_DISPATCH(name)(table); } \
   }
 #endif
+// NOLINTEND(bugprone-macro-parentheses)
+#define GOLF_DEFINE_FILL(name) GOLF_DEFINE_FILL_OF(KernelTable, name)
