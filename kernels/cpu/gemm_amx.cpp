@@ -176,7 +176,7 @@ class TileGemm final : public Gemm {
                         reinterpret_cast<bf16*>(memory),
                         reinterpret_cast<float*>(own),
                         reinterpret_cast<bf16*>(own + sums_bytes_)};
-      const TileRegisters registers;
+      const TileMode mode;
       if (s_.transpose_a) {
         Turned(share, static_cast<float*>(c));
       } else if (s_.c == Element::kFloat) {
