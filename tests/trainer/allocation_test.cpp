@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "kernels/threads.h"
 #include "schemas/program_generated.h"
 #include "tests/trainer/tiny.h"
 #include "trainer/initialise.h"
@@ -60,7 +61,8 @@ int posix_memalign(void** p, size_t alignment, size_t bytes) {
 namespace golf {
 namespace {
 
-// Large enough for the arena's buffers to be many pages each.
+// Large enough for the arena's buffers to be many pages each. One thread: attention's workspace of another would come
+// with the first task that the thread gets, which may be in any pass.
 class Allocations : public testing::TestWithParam<Precision> {
  protected:
   Allocations() : recipe_(*ParseRecipe(test::kTinyRecipe, "tiny")) {
@@ -72,6 +74,9 @@ class Allocations : public testing::TestWithParam<Precision> {
     ids_.resize(recipe_.train.batch.tokens);
     for (size_t i = 0; i < ids_.size(); ++i) ids_[i] = static_cast<int32_t>(i * i % 32);
   }
+
+  void SetUp() override { SetThreads(1); }
+  void TearDown() override { SetThreads(threads_); }
 
   TensorSet Weights() const { return InitialWeights(recipe_.network, *program_, 1); }
 
@@ -86,6 +91,7 @@ class Allocations : public testing::TestWithParam<Precision> {
     return pages;
   }
 
+  const int threads_ = Threads();
   Recipe recipe_;
   std::unique_ptr<schema::ProgramT> program_;
   std::vector<int32_t> ids_;
