@@ -196,7 +196,8 @@ class Verifier {
   Status Train(const Json& record) {
     const std::optional<TargetRange> range = RangeOf(record);
     const auto updates = Whole(record, "updates");
-    if (!range || !updates || !std::isfinite(Number(record, "lr")))
+    const double lr = Number(record, "lr");
+    if (!range || !updates || !std::isfinite(lr) || lr < 0)
       return Wrong("the train record is incomplete");
     if (!adapts_) return Wrong("trains in a run that was announced without test-time training");
     if (range->end > scored_)

@@ -9,8 +9,25 @@
 namespace golf {
 namespace {
 
+// toml++ 3.3 runs into undefined behaviour on some characters beyond ASCII where it expects white space or a key, so
+// that they are allowed in comments only. The line of the first elsewhere, or 0.
+size_t LineBeyondAscii(std::string_view text) {
+  size_t line = 1;
+  bool comment = false;
+  for (const char c : text) {
+    if (c == '\n') {
+      ++line;
+      comment = false;
+    }
+    comment = comment || c == '#';
+    if (!comment && (static_cast<unsigned char>(c) & 0x80U) != 0) return line;
+  }
+  return 0;
+}
+
 // The value of an assignment as a node below the key "value".
 toml::table ParseValue(const std::string& text) {
+  if (LineBeyondAscii(text) > 0) return toml::table{{"value", text}};
   try {
     return toml::parse("value = " + text);
   } catch (const toml::parse_error&) {  // no TOML value: a string
@@ -64,22 +81,6 @@ size_t LineOfEndlessKey(std::string_view text) {
     if (c == '.' && ++dots > kMaxDots) return line;
     if (c == '\n' || c == '=' || c == ',' || c == '{' || c == '[') dots = 0;
     if (c == '\n') ++line;
-  }
-  return 0;
-}
-
-// toml++ 3.3 runs into undefined behaviour on some characters beyond ASCII where it expects white space or a key, so
-// that they are allowed in comments only. The line of the first elsewhere, or 0.
-size_t LineBeyondAscii(std::string_view text) {
-  size_t line = 1;
-  bool comment = false;
-  for (const char c : text) {
-    if (c == '\n') {
-      ++line;
-      comment = false;
-    }
-    comment = comment || c == '#';
-    if (!comment && (static_cast<unsigned char>(c) & 0x80U) != 0) return line;
   }
   return 0;
 }

@@ -201,6 +201,69 @@ TEST(Checkpoint, TablesThatShareANameAreRefused) {
   EXPECT_THAT(loaded.status().message(), testing::HasSubstr("share names"));
 }
 
+// A whole checkpoint of one tensor, its description edited and its checksums made to fit.
+TEST(Checkpoint, RefusesDescriptionsThatDoNotFitTheFile) {
+  const TempFolder folder;
+  const auto message = [&](const auto& edit, const std::string& behind = "") {
+    const std::vector<float> values = {1, 2, 3, 4, 5, 6};
+    const std::string raw(reinterpret_cast<const char*>(values.data()), 24);
+    schema::CheckpointT table;
+    table.program.resize(8);
+    table.groups.push_back(std::make_unique<schema::TensorGroupT>());
+    table.groups[0]->name = "weights";
+    auto tensor = std::make_unique<schema::CheckpointTensorT>();
+    tensor->name = "w";
+    tensor->shape = {2, 3};
+    tensor->xxh3 = Xxh3(AsBytes(raw));
+    table.groups[0]->tensors.push_back(std::move(tensor));
+    edit(table, *table.groups[0]);
+    flatbuffers::FlatBufferBuilder builder;
+    schema::FinishCheckpointBuffer(builder, schema::Checkpoint::Pack(builder, &table));
+
+    CheckpointHeader header;
+    const size_t bytes = builder.GetSize();
+    const std::string data = std::string(CheckpointPadding(bytes), '\0') + raw +
+                             std::string(CheckpointPadding(raw.size()), '\0') + behind;
+    header.description_bytes = bytes;
+    header.description_xxh3 = Xxh3({builder.GetBufferPointer(), bytes});
+    header.file_bytes = sizeof(header) + bytes + data.size();
+    header.header_xxh3 = HeaderXxh3(header);
+    std::string file(reinterpret_cast<const char*>(&header), sizeof(header));
+    file.append(reinterpret_cast<const char*>(builder.GetBufferPointer()), bytes);
+    return Checkpoint::Open(folder.Write("made.ckpt", file + data)).status().message();
+  };
+  using Table = schema::CheckpointT;
+  using Group = schema::TensorGroupT;
+  using testing::HasSubstr;
+  EXPECT_EQ(message([](Table&, Group&) {}), "");
+  EXPECT_THAT(message([](Table&, Group&) {}, std::string(64, 'x')), HasSubstr("after the last"));
+  const auto shape = [&](const std::vector<uint32_t>& dimensions) {
+    return message([&](Table&, Group& g) { g.tensors[0]->shape = dimensions; });
+  };
+  EXPECT_NE(shape({0}), "");
+  EXPECT_NE(shape({1u << 31, 1u << 31}), "");
+  EXPECT_NE(shape({7}), "");
+  EXPECT_NE(shape({200}), "");
+  EXPECT_THAT(shape(std::vector<uint32_t>(9, 1)), HasSubstr("dimensions"));
+  EXPECT_NE(message([](Table&, Group& g) {
+              g.tensors.push_back(std::make_unique<schema::CheckpointTensorT>(*g.tensors[0]));
+            }),
+            "");
+}
+
+TEST(Checkpoint, ADescriptionOfGarbageIsRefused) {
+  const TempFolder folder;
+  CheckpointHeader header;
+  const std::string garbage(64, '\x7f');
+  header.description_bytes = garbage.size();
+  header.description_xxh3 = Xxh3(AsBytes(garbage));
+  header.file_bytes = sizeof(header) + garbage.size();
+  header.header_xxh3 = HeaderXxh3(header);
+  const std::string file(reinterpret_cast<const char*>(&header), sizeof(header));
+  EXPECT_THAT(Checkpoint::Open(folder.Write("made.ckpt", file + garbage)).status().message(),
+              testing::HasSubstr("malformed"));
+}
+
 TEST(Checkpoint, NothingStandsInItTwice) {
   const TempFolder folder;
   const auto message = [&](const auto& edit) {

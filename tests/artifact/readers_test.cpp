@@ -1,8 +1,10 @@
 // The small readers: safetensors, token shards, tokenizer models, hashes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cstring>
+#include <filesystem>
 #include <random>
 
 #include "artifact/byte_table.h"
@@ -112,7 +114,16 @@ TEST(Safetensors, RefusesMalformedFiles) {
       Safetensors(entry("[4294967295,4294967295,4294967295]", "[0,4]"), "1234"),
       Safetensors(entry("[1]", "[0,18446744073709551615]"), "1234"),
       Safetensors(entry("[1]", "[0,4]", "I32"), "1234"),
+      Safetensors(entry("[1]", "3"), "1234"),
+      Safetensors(entry("[1]", R"(["0",4])"), "1234"),
+      Safetensors(entry("[1]", R"([0,"4"])"), "1234"),
+      Safetensors(entry("[1]", "[4,0]"), "12345678"),
+      Safetensors(entry("[4294967296]", "[0,4]"), "1234"),
       Safetensors(R"({"a":{"dtype":"F32","shape":[1]}})", "1234"),
+      Safetensors(R"({"a":{"dtype":"F32","data_offsets":[0,4]}})", "1234"),
+      Safetensors(R"({"a":{"shape":[1],"data_offsets":[0,4]}})", "1234"),
+      Safetensors(R"({"a":{"dtype":3,"shape":[1],"data_offsets":[0,4]}})", "1234"),
+      std::string("\x09\0\0\0\0\0\0\0{}", 10),  // a header longer than the file
       Safetensors(R"({"a":3})", "1234"),
       Safetensors(
           R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
@@ -122,6 +133,9 @@ TEST(Safetensors, RefusesMalformedFiles) {
   };
   for (const std::string& file : bad)
     EXPECT_EQ(Parse(file).status().code(), Code::kBadData) << file.substr(0, 200);
+  const TempFolder folder;
+  EXPECT_THAT(ReadSafetensors(folder.Write("bad.safetensors", bad[4])).status().message(),
+              HasSubstr("bad.safetensors"));
 }
 
 TEST(TokenShard, RoundTripsAndRefusesWrongSizes) {
@@ -148,6 +162,19 @@ TEST(TokenShard, RoundTripsAndRefusesWrongSizes) {
         << byte;
   }
   EXPECT_EQ(TokenShard::Open(folder / "none.bin").status().code(), Code::kIo);
+}
+
+// A header counts tokens in 31 bits. The pages of the tokens are never touched.
+TEST(TokenShard, HoldsNoMoreTokensThanItsHeaderCounts) {
+  const size_t tokens = size_t{1} << 31;
+  void* memory = ::mmap(nullptr, tokens * sizeof(uint16_t), PROT_READ,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) GTEST_SKIP() << "no 4 GiB of addresses";
+  const TempFolder folder;
+  EXPECT_FALSE(
+      WriteTokenShard(folder / "x.bin", {static_cast<const uint16_t*>(memory), tokens}).ok());
+  EXPECT_FALSE(std::filesystem::exists(folder / "x.bin"));
+  ::munmap(memory, tokens * sizeof(uint16_t));
 }
 
 TEST(ListShards, TakesAFileAFolderOrAPattern) {
@@ -188,12 +215,35 @@ TEST(ByteTable, CountsBytesByKindOfPiece) {
 }
 
 TEST(ByteTable, RefusesWhatIsNoModel) {
-  for (const std::string& bad : {std::string(), std::string("hello world"), Piece("x", 9),
-                                 Field(1, "\x0a\x7f"), std::string("\x08\x01"), std::string("\x0a"),
-                                 std::string("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"),
-                                 std::string(20, '\xff'), Field(2, "no pieces")}) {
+  for (const std::string& bad :
+       {std::string(), std::string("hello world"), Piece("x", 9), Field(1, "\x0a\x7f"),
+        std::string("\x08\x01"), std::string("\x0a"),
+        std::string("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"), std::string(20, '\xff'),
+        Field(2, "no pieces"),
+        // A length, and a number of a kind that is passed over, each cut off.
+        std::string("\x0a\x80"), std::string("\x0a\x03\x08\xff\xff", 5),
+        // A kind of piece that is 0.
+        Field(1, Field(1, "x") + std::string("\x18\0", 2))}) {
     EXPECT_EQ(ParseByteTable(AsBytes(bad)).status().code(), Code::kBadData);
   }
+  // Fields of another type than the schema's are passed over, as protocol buffers are read.
+  const auto foreign =
+      ParseByteTable(AsBytes(Field(1, Field(1, "ab") + std::string("\x08\x05\x1a\x01x", 5))));
+  ASSERT_TRUE(foreign.ok()) << foreign.status().message();
+  EXPECT_THAT(foreign->bytes, ElementsAre(2));
+
+  std::string many;
+  for (int i = 0; i <= 65536; ++i) many += Piece("x", 1);
+  EXPECT_THAT(ParseByteTable(AsBytes(many)).status().message(), HasSubstr("65536"));
+  std::string text(70'000, 'x'), length;
+  for (size_t n = text.size(); n > 0; n >>= 7)
+    length += static_cast<char>((n & 0x7f) | (n > 0x7f ? 0x80 : 0));
+  const std::string piece = "\x0a" + length + text;
+  length.clear();
+  for (size_t n = piece.size(); n > 0; n >>= 7)
+    length += static_cast<char>((n & 0x7f) | (n > 0x7f ? 0x80 : 0));
+  EXPECT_FALSE(ParseByteTable(AsBytes("\x0a" + length + piece)).ok()) << "a piece of 70,000 bytes";
+
   const std::string model = Piece("<unk>", 2) + Piece("abc", 1);
   for (size_t n = 0; n < model.size(); ++n) {
     const auto table = ParseByteTable(AsBytes(model).first(n));

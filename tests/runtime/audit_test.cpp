@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "artifact/file.h"
@@ -205,6 +206,60 @@ TEST_F(Audit, SumsThatDoNotAddUpAreDetected) {
               HasSubstr("length of the range"));
 }
 
+// Without it, as text, as null, negative, as an empty and a long list, backwards: no field may be anything else than it is, but
+// for those that only describe the run.
+TEST_F(Audit, EveryFieldIsNeededAsItIs) {
+  const std::set<std::string> described = {
+      "artifact_name",   "artifact_bytes", "tokenizer_sha256", "shards",
+      "val_tokens",      "window",         "precision",        "ttt",
+      "first_loss_nats", "last_loss_nats", "weights_xxh3",     "stride"};
+  for (const std::string type : {"header", "score", "train", "end"}) {
+    const size_t at = Find(type);
+    const Json record = Json::parse(lines_[at]);
+    for (const auto& [key, value] : record.items()) {
+      if (key == "prev" || key == "artifact_sha256" || described.contains(key)) continue;
+      const std::string field = key;
+      EXPECT_NE(Verify(Forge(at, [&](Json& r) { r.erase(field); })), "") << type << ' ' << field;
+      for (const Json& other : {Json(nullptr), Json("x"), Json(-1), Json::array(), Json({1, 2, 3}),
+                                Json({9, 3}), Json({-1, 3}), Json({0, "3"})}) {
+        EXPECT_NE(Verify(Forge(at, [&](Json& r) { r[field] = other; })), "")
+            << type << ' ' << field << " as " << other;
+      }
+    }
+  }
+  for (const char* field : {"target_tokens", "stride", "shards", "ttt"}) {
+    EXPECT_THAT(Verify(Forge(0, [&](Json& r) { r.erase(field); })), HasSubstr("incomplete"));
+  }
+  EXPECT_THAT(Verify(Forge(0, [](Json& r) { r["shards"] = 3; })), HasSubstr("incomplete"));
+  EXPECT_THAT(Verify(Forge(0, [](Json& r) { r["version"] = 2; })), HasSubstr("version 1"));
+}
+
+TEST_F(Audit, EvidenceHasToFit) {
+  AuditEvidence evidence;
+  evidence.shard_paths = {path_, path_};
+  EXPECT_THAT(Verify(lines_, evidence), HasSubstr("1 shards, not 2"));
+  evidence.shard_paths = {path_};
+  EXPECT_THAT(Verify(lines_, evidence), HasSubstr("another file"));
+  evidence.shard_paths = {"/nonexistent"};
+  EXPECT_THAT(Verify(lines_, evidence), HasSubstr("/nonexistent"));
+  EXPECT_THAT(Verify(Forge(0, [](Json& r) { r["shards"] = {3}; }), {.shard_paths = {path_}}),
+              HasSubstr("another file"));
+  evidence = {.artifact_path = path_};
+  EXPECT_THAT(Verify(lines_, evidence), HasSubstr("another artifact"));
+}
+
+// A run of nothing: no score, no bytes, and no division by them.
+TEST_F(Audit, AnEmptyRunHasNoMean) {
+  const Lines lines = {lines_[0], lines_.back()};
+  const auto empty = [](Json& r) {
+    for (const char* field : {"bytes", "count"}) r[field] = 0;
+    for (const char* field : {"nll_nats", "loss_nats", "bits_per_byte"}) r[field] = 0.0;
+  };
+  Lines forged = Mend(lines, 0, [](Json& r) { r["target_tokens"] = 0; });
+  forged = Mend(forged, 1, empty);
+  EXPECT_EQ(Verify(forged), "");
+}
+
 TEST_F(Audit, HostileLinesAreRefused) {
   for (const std::string& line : {std::string(100000, '['), std::string("{}"), std::string(""),
                                   std::string("null"), std::string("{\"type\":1}"), lines_[0] + " ",
@@ -241,8 +296,16 @@ TEST_F(Audit, AReceiptOfAnotherRunIsDetected) {
   };
   Json receipt = Receipt({}, {}, result, DescribePlatform("test", 1));
   EXPECT_EQ(verify(receipt), "");
-  receipt["val_bpb"] = 1.0;
-  EXPECT_THAT(verify(receipt), HasSubstr("val_bpb"));
+  for (const char* field : {"bytes_scored", "scored", "val_loss", "val_bpb"}) {
+    for (const Json& other : {Json(1.5), Json(7), Json("x"), Json(nullptr)}) {
+      Json forged = receipt;
+      forged[field] = other;
+      EXPECT_THAT(verify(forged), HasSubstr(field)) << other;
+    }
+    Json forged = receipt;
+    forged.erase(field);
+    EXPECT_THAT(verify(forged), HasSubstr(field));
+  }
   result.audit_head_sha256 = std::string(64, '1');
   EXPECT_THAT(verify(Receipt({}, {}, result, {})), HasSubstr("audit_head_sha256"));
   EXPECT_THAT(verify("text"), HasSubstr("not a receipt"));
