@@ -20,17 +20,19 @@ struct Muon::State {
   const KernelTable& kernels;
   size_t rows, cols, side;
   Element precision;
-  std::unique_ptr<Gemm> gram, square, apply;
+  WholeProduct gram, square, apply;
   std::vector<float> x, next, a, b;  // x and next: rows * cols; a and b: side * side
   std::vector<bf16> x16, a16;        // what the products read in bf16
 
   State(const KernelTable& k, size_t r, size_t c, Element p)
-      : kernels(k), rows(r), cols(c), side(std::min(r, c)), precision(p) {
-    const bool tall = rows > cols;
-    const size_t other = std::max(rows, cols);
-    gram = kernels.make_gemm({side, side, other, tall, !tall, precision});
-    square = kernels.make_gemm({side, side, side, false, false, precision});
-    apply = kernels.make_gemm({rows, cols, side, false, false, precision});
+      : kernels(k),
+        rows(r),
+        cols(c),
+        side(std::min(r, c)),
+        precision(p),
+        gram(k.make_gemm({side, side, std::max(r, c), r > c, r <= c, p})),
+        square(k.make_gemm({side, side, side, false, false, p})),
+        apply(k.make_gemm({r, c, side, false, false, p})) {
     x.resize(rows * cols);
     next.resize(rows * cols);
     a.resize(side * side);
@@ -39,6 +41,11 @@ struct Muon::State {
       x16.resize(rows * cols);
       a16.resize(side * side);
     }
+  }
+
+  size_t bytes() const {
+    return (x.size() + next.size() + a.size() + b.size()) * sizeof(float) +
+           (x16.size() + a16.size()) * sizeof(bf16) + gram.bytes() + square.bytes() + apply.bytes();
   }
 
   // The matrix in the element type of the products.
@@ -57,12 +64,12 @@ struct Muon::State {
     op.multiply(n, static_cast<float>(1.0 / (norm + kNormFloor)), x.data());
     for (int i = 0; i < iterations; ++i) {
       const void* xs = Operand(x, x16);
-      gram->Run(xs, xs, a.data());
+      gram.Run(xs, xs, a.data());
       const void* as = Operand(a, a16);
-      square->Run(as, as, b.data());
+      square.Run(as, as, b.data());
       op.axpby(a.size(), kCubic, a.data(), kQuintic, b.data());
       const void* bs = Operand(b, a16);
-      apply->Run(tall ? xs : bs, tall ? bs : xs, next.data());
+      apply.Run(tall ? xs : bs, tall ? bs : xs, next.data());
       op.axpby(n, 1.0F, next.data(), kLinear, x.data());
     }
     std::copy(x.begin(), x.end(), matrix);
@@ -75,6 +82,8 @@ Muon::Muon(const KernelTable& kernels, size_t rows, size_t cols, Element precisi
 Muon::~Muon() = default;
 
 void Muon::Orthogonalise(int iterations, float* x) { state_->Orthogonalise(iterations, x); }
+
+size_t Muon::scratch_bytes() const { return state_->bytes() + update_.size() * sizeof(float); }
 
 void Muon::Step(const MuonStep& step, const float* g, float* p, float* buffer) {
   const OptimizerKernels& op = state_->kernels.optimizer;

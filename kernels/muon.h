@@ -25,6 +25,7 @@ class Muon {
   void Step(const MuonStep& step, const float* g, float* p, float* buffer);
   // Newton-Schulz alone: x <- orthogonalised x (before the sqrt factor).
   void Orthogonalise(int iterations, float* x);
+  size_t scratch_bytes() const;  // of everything it owns
 
  private:
   struct State;

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 
+#include "kernels/base/aligned.h"
 #include "kernels/base/check.h"
 #include "kernels/table.h"
 #include "runtime/plan.h"
@@ -15,18 +15,6 @@
 
 namespace golf {
 namespace {
-
-constexpr size_t kAlignment = 64;
-
-struct AlignedFree {
-  void operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{kAlignment}); }
-};
-using AlignedBytes = std::unique_ptr<std::byte[], AlignedFree>;
-
-AlignedBytes Allocate(size_t bytes) {
-  return AlignedBytes(static_cast<std::byte*>(
-      ::operator new (std::max(bytes, kAlignment), std::align_val_t{kAlignment}, std::nothrow)));
-}
 
 size_t MemoryOfThisMachine() {
   return static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) *
@@ -40,13 +28,6 @@ size_t AttentionScratch(size_t batch, size_t length, uint32_t heads, uint32_t kv
       {batch, length, length, heads, kv_heads, head_dim});
 }
 
-// A matrix of some Linear step, as the GEMMs read it.
-struct GemmWeight {
-  size_t index;
-  bool fake_quant;
-  size_t copy_offset;  // in elements of T
-};
-
 template <class T>
 class ProgramExecutor final : public Executor {
  public:
@@ -56,20 +37,12 @@ class ProgramExecutor final : public Executor {
         program_(program),
         weights_(weights),
         options_(std::move(options)),
-        plan_(MakePlan({&program, options_, sizeof(T), AttentionScratch<T>, &kernels})) {
-    FindGemmWeights();
-  }
+        plan_(MakePlan({&program, options_, sizeof(T), AttentionScratch<T>, &kernels})) {}
 
   Status Allocate() {
     // Where memory is overcommitted the allocation would succeed and its use would end the process.
-    if (arena_bytes() <= MemoryOfThisMachine()) arena_ = golf::Allocate(plan_.arena_bytes);
-    if (kIsBf16) copies_ = golf::Allocate(copy_elements_ * sizeof(T));
-    if (!arena_ || (kIsBf16 && !copies_)) {
-      return {Code::kIo,
-              fmt::format("out of memory: a pass of {} windows of {} tokens needs {} bytes; use a "
-                          "smaller batch",
-                          plan_.batch, plan_.length, arena_bytes())};
-    }
+    if (arena_bytes() <= MemoryOfThisMachine()) arena_ = AllocateAligned(plan_.arena_bytes);
+    if (!arena_) return OutOfMemory();
     ids_.resize(plan_.batch * plan_.length);
     position_.resize(ids_.size());
     for (size_t i = 0; i < position_.size(); ++i)
@@ -82,7 +55,6 @@ class ProgramExecutor final : public Executor {
 
     operands_.arena = arena_.get();
     operands_.weights = &weights_;
-    operands_.gemm_weight.resize(weights_.count());
     operands_.trainable = options_.trainable;
     operands_.ids = ids_.data();
     operands_.targets = targets_.data();
@@ -92,28 +64,23 @@ class ProgramExecutor final : public Executor {
     operands_.wanted_position = wanted_position_.data();
     operands_.wanted_row = wanted_row_.data();
     calls_ = MakeStepCalls<T>(kernels_, program_, plan_, operands_);
+    if (arena_bytes() > MemoryOfThisMachine()) return OutOfMemory();
+    packed_weights_ = AllocateAligned(calls_.packed_bytes);
+    gemm_scratch_ = AllocateAligned(calls_.gemm_scratch_bytes);
+    rounded_ = AllocateAligned(RoundedBytes());
+    if (!packed_weights_ || !gemm_scratch_ || !rounded_) return OutOfMemory();
+    operands_.packed_weights = packed_weights_.get();
+    operands_.gemm_scratch = gemm_scratch_.get();
     WeightsChanged(std::nullopt);
     return {};
   }
 
   void WeightsChanged(std::optional<FakeQuant> fake_quant) override {
     fake_quant_ = fake_quant;
-    if (!kIsBf16 && fake_quant && !copies_) {
-      copies_ = golf::Allocate(copy_elements_ * sizeof(T));
-      GOLF_CHECK(copies_ != nullptr);
-    }
-    for (const GemmWeight& w : gemm_weights_) {
-      const float* master = weights_[w.index].data();
-      T* copy = reinterpret_cast<T*>(copies_.get()) + w.copy_offset;
-      if (fake_quant && w.fake_quant) {
-        FakeQuantise(*fake_quant, w.index, master, copy);
-      } else if constexpr (kIsBf16) {
-        kernels_.optimizer.to_bf16(weights_[w.index].size(), master, copy);
-      } else {
-        operands_.gemm_weight[w.index] = master;
-        continue;
-      }
-      operands_.gemm_weight[w.index] = copy;
+    for (const PackedWeight& packed : calls_.packed_weights) {
+      const bool quantised = fake_quant && packed.fake_quant;
+      packed.product->Pack(AsMultiplied(packed.weight, quantised ? &*fake_quant : nullptr),
+                           packed_weights_.get() + packed.offset, gemm_scratch_.get());
     }
   }
 
@@ -198,23 +165,46 @@ class ProgramExecutor final : public Executor {
   }
 
   size_t arena_bytes() const override {
-    return plan_.arena_bytes + (kIsBf16 ? copy_elements_ * sizeof(T) : 0);
+    return plan_.arena_bytes + calls_.packed_bytes + calls_.gemm_scratch_bytes + RoundedBytes();
   }
-  std::string PlanTable() const override { return FormatPlan(plan_); }
+  std::string PlanTable() const override {
+    return FormatPlan(plan_) +
+           fmt::format(
+               "weights packed for products: {} bytes; scratch of products: {} bytes; of a "
+               "rounded weight: {} bytes\ntotal: {} bytes\n",
+               calls_.packed_bytes, calls_.gemm_scratch_bytes, RoundedBytes(), arena_bytes());
+  }
 
  private:
   static constexpr bool kIsBf16 = sizeof(T) != sizeof(float);
 
-  void FindGemmWeights() {
-    for (const auto& step : program_.steps) {
-      const auto* linear = step->operation.AsLinear();
-      if (linear == nullptr) continue;
-      const size_t index = step->weights[0];
-      if (std::ranges::find(gemm_weights_, index, &GemmWeight::index) != gemm_weights_.end())
-        continue;
-      gemm_weights_.push_back({index, linear->fake_quant, copy_elements_});
-      copy_elements_ += (weights_[index].size() + kAlignment - 1) / kAlignment * kAlignment;
+  Status OutOfMemory() const {
+    return {Code::kIo, fmt::format("out of memory: a pass of {} windows of {} tokens needs {} "
+                                   "bytes; use a smaller batch",
+                                   plan_.batch, plan_.length, arena_bytes())};
+  }
+
+  // Of the largest matrix, rounded or quantised before it is packed.
+  size_t RoundedBytes() const {
+    size_t elements = 0;
+    for (const PackedWeight& packed : calls_.packed_weights) {
+      elements = std::max(elements, weights_[packed.weight].size());
     }
+    return AlignUp(elements * sizeof(T));
+  }
+
+  // A matrix as the products read it. Fake quantisation only where `quant` is given.
+  const void* AsMultiplied(size_t index, const FakeQuant* quant) {
+    const float* master = weights_[index].data();
+    T* rounded = reinterpret_cast<T*>(rounded_.get());
+    if (quant != nullptr) {
+      FakeQuantise(*quant, index, master, rounded);
+    } else if constexpr (kIsBf16) {
+      kernels_.optimizer.to_bf16(weights_[index].size(), master, rounded);
+    } else {
+      return master;
+    }
+    return rounded;
   }
 
   static FakeQuantRule RuleOf(const FakeQuant& q) {
@@ -274,10 +264,8 @@ class ProgramExecutor final : public Executor {
   const TensorSet& weights_;
   const ExecutorOptions options_;
   const Plan plan_;
-  std::vector<GemmWeight> gemm_weights_;
-  size_t copy_elements_ = 0;
-  std::optional<FakeQuant> fake_quant_;  // of the copies
-  AlignedBytes arena_, copies_;
+  std::optional<FakeQuant> fake_quant_;  // of the packed weights
+  AlignedBytes arena_, packed_weights_, gemm_scratch_, rounded_;
   std::vector<int32_t> ids_, targets_, position_, wanted_position_, wanted_row_;
   std::vector<uint32_t> first_row_, first_row_zero_;
   StepOperands operands_;

@@ -1,5 +1,6 @@
 #include "runtime/step_calls.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "kernels/base/check.h"
@@ -18,14 +19,15 @@ template <class T>
 class StepBinder {
  public:
   StepBinder(const KernelTable& kernels, const schema::ProgramT& program, const Plan& plan,
-             size_t s, StepOperands& operands)
+             size_t s, StepOperands& operands, StepCalls& calls)
       : table_(kernels),
         ops_(kernels.ops<T>()),
         program_(program),
         plan_(plan),
         step_(*program.steps[s]),
         planned_(plan.steps[s]),
-        operands_(operands) {}
+        operands_(operands),
+        calls_(calls) {}
 
   // {forward, backward}
   std::pair<std::function<void()>, std::function<void()>> Bind() {
@@ -158,38 +160,72 @@ class StepBinder {
     };
   }
 
+  // A product with the step's weight, which is packed when it changes.
+  std::pair<std::shared_ptr<Gemm>, size_t> WeightProduct(const GemmShape& gemm) {
+    std::shared_ptr<Gemm> product = table_.make_gemm(gemm);
+    const size_t offset = calls_.packed_bytes;
+    const bool fake_quant = step_.operation.AsLinear()->fake_quant;
+    calls_.packed_weights.push_back({step_.weights[0], fake_quant, product, offset});
+    calls_.packed_bytes += AlignUp(product->packed_bytes());
+    NeedScratch(product->scratch_bytes());
+    return {product, offset};
+  }
+  void NeedScratch(size_t bytes) {
+    calls_.gemm_scratch_bytes = std::max(calls_.gemm_scratch_bytes, bytes);
+  }
+
   void BindLinear() {
     const size_t n = rows(), o = width(), i = input_width(0);
     const bool is_logits = step_.outputs[0] == program_.steps.back()->inputs[0];
     const Element element = kElementOf<T>;
-    const size_t w = step_.weights[0];
-    auto shared = [](std::unique_ptr<Gemm> g) { return std::shared_ptr<Gemm>(std::move(g)); };
-    auto product = shared(table_.make_gemm({.m = n,
-                                            .n = o,
-                                            .k = i,
-                                            .transpose_b = true,
-                                            .ab = element,
-                                            .c = is_logits ? Element::kFloat : element}));
-    forward_ = [=, x = in(0), y = out(), p = &operands_] { product->Run(x, p->gemm_weight[w], y); };
+    const auto [product, at] = WeightProduct({.m = n,
+                                              .n = o,
+                                              .k = i,
+                                              .transpose_b = true,
+                                              .ab = element,
+                                              .c = is_logits ? Element::kFloat : element});
+    forward_ = [=, product = product, at = at, x = in(0), y = out(), p = &operands_] {
+      product->Multiply(x, p->packed_weights + at, y, p->gemm_scratch);
+    };
     if (!planned_.backward) return;
+    const std::function<void()> input = LinearInputGradient(n, o, i);
+    const std::function<void()> weight = LinearWeightGradient(n, o, i);
+    backward_ = [=] {
+      if (input) input();
+      if (weight) weight();
+    };
+  }
+
+  std::function<void()> LinearInputGradient(size_t n, size_t o, size_t i) {
     const Grad<T> dx = din(0);
-    std::shared_ptr<Gemm> dx_product, dw_product;
-    if (dx.data != nullptr) {
-      dx_product = shared(table_.make_gemm(
-          {.m = n, .n = i, .k = o, .ab = element, .c = element, .add = dx.into == Into::kAdd}));
-    }
-    if (operands_.trainable[w]) {
-      dw_product = shared(table_.make_gemm({.m = o,
-                                            .n = i,
-                                            .k = n,
-                                            .transpose_a = true,
-                                            .ab = element,
-                                            .c = Element::kFloat,
-                                            .add = true}));
-    }
-    backward_ = [=, x = in(0), dy = dout(), dw = dweight(0), p = &operands_] {
-      if (dx_product) dx_product->Run(dy, p->gemm_weight[w], dx.data);
-      if (dw_product) dw_product->Run(dy, x, dw());
+    if (dx.data == nullptr) return nullptr;
+    const Element element = kElementOf<T>;
+    const auto [product, at] = WeightProduct(
+        {.m = n, .n = i, .k = o, .ab = element, .c = element, .add = dx.into == Into::kAdd});
+    return [=, product = product, at = at, dy = dout(), p = &operands_] {
+      product->Multiply(dy, p->packed_weights + at, dx.data, p->gemm_scratch);
+    };
+  }
+
+  // Window by window, so that a window's rows are still in the cache when their product is formed.
+  std::function<void()> LinearWeightGradient(size_t n, size_t o, size_t i) {
+    if (!operands_.trainable[step_.weights[0]]) return nullptr;
+    const size_t windows = plan_.batch, tokens = n / windows;
+    const std::shared_ptr<Gemm> product = table_.make_gemm({.m = o,
+                                                            .n = i,
+                                                            .k = tokens,
+                                                            .transpose_a = true,
+                                                            .ab = kElementOf<T>,
+                                                            .c = Element::kFloat,
+                                                            .add = true});
+    const size_t packed_bytes = AlignUp(product->packed_bytes());
+    NeedScratch(packed_bytes + product->scratch_bytes());
+    return [=, x = in(0), dy = dout(), dw = dweight(0), p = &operands_] {
+      std::byte* packed = p->gemm_scratch;
+      for (size_t row = 0; row < n; row += tokens) {
+        product->Pack(x + row * i, packed, packed + packed_bytes);
+        product->Multiply(dy + row * o, packed, dw(), packed + packed_bytes);
+      }
     };
   }
 
@@ -382,6 +418,7 @@ class StepBinder {
   const schema::StepT& step_;
   const PlannedStep& planned_;
   StepOperands& operands_;
+  StepCalls& calls_;  // for what products need; not yet for the calls
   std::function<void()> forward_, backward_;
 };
 
@@ -392,7 +429,7 @@ StepCalls MakeStepCalls(const KernelTable& kernels, const schema::ProgramT& prog
                         const Plan& plan, StepOperands& operands) {
   StepCalls calls;
   for (size_t s = 0; s < program.steps.size(); ++s) {
-    auto [forward, backward] = StepBinder<T>(kernels, program, plan, s, operands).Bind();
+    auto [forward, backward] = StepBinder<T>(kernels, program, plan, s, operands, calls).Bind();
     for (size_t g = plan.gathers.size(); g-- > 0;) {
       if (plan.gathers[g].before_step != s) continue;
       const PlannedBuffer& to = plan.buffers[plan.gathers[g].to];

@@ -23,10 +23,10 @@ struct SharedRope {
 // What the closures point to. Outlives them and stays where it is.
 struct StepOperands {
   std::byte* arena = nullptr;
+  std::byte* packed_weights = nullptr;  // StepCalls::packed_bytes; read when a call runs
   const TensorSet* weights = nullptr;
-  std::vector<const void*>
-      gemm_weight;  // per weight: the matrix as the GEMMs read it; refilled by WeightsChanged
-  std::vector<bool> trainable;  // per weight
+  std::byte* gemm_scratch = nullptr;  // StepCalls::gemm_scratch_bytes; likewise
+  std::vector<bool> trainable;        // per weight
   std::vector<std::unique_ptr<SharedRope>> rope;
   // Inputs of a pass.
   const int32_t* ids = nullptr;              // (B, T)
@@ -40,10 +40,22 @@ struct StepOperands {
   TensorSet* gradients = nullptr;
 };
 
+// A product with a weight matrix, and where its packed form lies.
+struct PackedWeight {
+  size_t weight;    // index
+  bool fake_quant;  // takes part in quantisation-aware training
+  std::shared_ptr<Gemm> product;
+  size_t offset;  // in the packed weights' memory
+};
+
 struct StepCalls {
   std::vector<std::function<void()>> forward;  // gathers included, in order; one entry per step
   std::vector<std::function<void()>>
       backward;  // per step, in forward order; empty where none is needed
+  // To be packed whenever the weights change.
+  std::vector<PackedWeight> packed_weights;
+  size_t packed_bytes = 0;
+  size_t gemm_scratch_bytes = 0;  // enough for any one product
 };
 
 template <class T>

@@ -31,7 +31,7 @@ struct TttOptions {
   size_t epochs = 10;
   size_t chunk_tokens = 32768;  // targets scored, then trained on
   size_t batch_sequences = 32;  // whole windows per update
-  size_t micro_batch = 0;       // windows per pass; 0: as many as 8192 tokens hold
+  size_t micro_batch = 0;       // windows per pass; 0: as many as 2048 tokens hold
   TrainableRules trainable = FreezeFirstBlocks(2);
   std::optional<FakeQuant> fake_quant;  // on the weights of training passes only (PR 598)
   // Patterns of weights that are kept in bfloat16, their moments too: rounded after each update (PR 1232).

@@ -149,4 +149,10 @@ size_t Optimizer::state_bytes() const {
   return floats * sizeof(float);
 }
 
+size_t Optimizer::scratch_bytes() const {
+  size_t bytes = 0;
+  for (const auto& [shape, muon] : muon_) bytes += muon->scratch_bytes();
+  return bytes;
+}
+
 }  // namespace golf

@@ -53,6 +53,7 @@ class Optimizer {
   Status LoadSlot(size_t slot, std::span<const TensorView> tensors);
   void set_steps(uint64_t steps) { steps_ = steps; }
   size_t state_bytes() const;
+  size_t scratch_bytes() const;  // of Muon's products
 
  private:
   const KernelTable& kernels_;

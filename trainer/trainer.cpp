@@ -155,7 +155,8 @@ Result<double> Trainer::GradientNorm() const {
 
 size_t Trainer::memory_bytes() const {
   const size_t sets = 2 + (settings_.ema_decay > 0 ? 1 : 0) + (settings_.swa.every > 0 ? 1 : 0);
-  return sets * weights_.all().size_bytes() + optimizer_.state_bytes() + executor_->arena_bytes();
+  return sets * weights_.all().size_bytes() + optimizer_.state_bytes() +
+         optimizer_.scratch_bytes() + executor_->arena_bytes();
 }
 
 namespace {

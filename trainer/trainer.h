@@ -55,7 +55,7 @@ class Trainer {
   const TensorSet& gradients() const { return gradients_; }  // of the last step, clipped
   const Optimizer& optimizer() const { return optimizer_; }
   const Executor& executor() const { return *executor_; }
-  // Weights, gradients, average, moments and the executor's arena.
+  // Weights, gradients, average, moments, the optimizer's scratch and all that the executor has.
   size_t memory_bytes() const;
 
   // Everything that the next steps depend on besides the tokens. Views borrow from the trainer.

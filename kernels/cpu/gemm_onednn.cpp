@@ -1,7 +1,7 @@
 // Matrix products by oneDNN's matmul, in a shape of our choosing. Left alone, oneDNN splits sums by the number of
 // threads and by the number of rows, so a token's loss would depend on its batch. Here B is packed once per product,
 // and then every 64 rows of A go through one and the same single-threaded primitive, rows missing at the end being
-// zero: a row's bits depend on nothing but the row and B. It is also faster: oneDNN's own call packs B slowly.
+// zero: a row's bits depend on nothing but the row and B.
 #include "kernels/cpu/gemm_onednn.h"
 
 #include <cstring>
@@ -98,37 +98,52 @@ class BlockwiseGemm final : public Gemm {
         product_(block.run),
         stream_(Engine()),
         blocks_((s.m + kBlockRows - 1) / kBlockRows),
-        b_stored_(Matrix(s.k, s.n, s.transpose_b, s.ab)),
-        b_packed_(block.description.weights_desc(), Engine()),
-        pack_b_(Borrow(b_stored_, nullptr), b_packed_) {
+        b_stored_(Borrow(Matrix(s.k, s.n, s.transpose_b, s.ab), nullptr)),
+        b_packed_(Borrow(block.description.weights_desc(), nullptr)),
+        pack_b_(b_stored_, b_packed_) {
     if (s.transpose_a) {
-      const memory::desc plain = Matrix(s.m, s.k, false, s.ab);
-      rows_.resize(blocks_ * kBlockRows * s.k * BytesOf(s.ab));
-      turn_a_ =
-          dnnl::reorder(Borrow(Matrix(s.m, s.k, true, s.ab), nullptr), Borrow(plain, rows_.data()));
-    } else if (TailRows() != 0) {
-      rows_.resize(kBlockRows * s.k * BytesOf(s.ab));
+      a_stored_ = Borrow(Matrix(s.m, s.k, true, s.ab), nullptr);
+      a_turned_ = Borrow(Matrix(s.m, s.k, false, s.ab), nullptr);
+      turn_a_ = dnnl::reorder(a_stored_, a_turned_);
     }
-    if (TailRows() != 0) tail_c_.resize(kBlockRows * s.n * BytesOf(s.c));
+    const size_t a_rows = s.transpose_a ? blocks_ * kBlockRows : kBlockRows;
+    a_bytes_ = AlignUp(a_rows * s.k * BytesOf(s.ab));
+    c_bytes_ = AlignUp(kBlockRows * s.n * BytesOf(s.c));
+    worker_bytes_ = AlignUp(block.description.scratchpad_desc().get_size());
     const size_t workers = std::min(blocks_, static_cast<size_t>(Threads()));
-    for (size_t i = 0; i < workers; ++i) workers_.emplace_back(block.description, b_packed_);
+    for (size_t i = 0; i < workers; ++i) workers_.emplace_back(block.description);
   }
 
-  void Run(const void* a, const void* b, void* c) override {
-    memory stored = Borrow(b_stored_, b);
-    pack_b_.execute(stream_, stored, b_packed_);
-    if (shape_.transpose_a) {
-      memory from = Borrow(Matrix(shape_.m, shape_.k, true, shape_.ab), a);
-      memory to = Borrow(Matrix(shape_.m, shape_.k, false, shape_.ab), rows_.data());
-      turn_a_.execute(stream_, from, to);
-    }
+  size_t packed_bytes() const override { return b_packed_.get_desc().get_size(); }
+  size_t scratch_bytes() const override {
+    return a_bytes_ + c_bytes_ + workers_.size() * worker_bytes_;
+  }
+
+  void Pack(const void* b, void* packed, void* /*scratch*/) override {
+    b_stored_.set_data_handle(const_cast<void*>(b));
+    b_packed_.set_data_handle(packed);
+    pack_b_.execute(stream_, b_stored_, b_packed_);
     stream_.wait();
+  }
+
+  void Multiply(const void* a, const void* packed, void* c, void* scratch) override {
+    Call call{static_cast<const std::byte*>(a), const_cast<void*>(packed),
+              static_cast<std::byte*>(c), static_cast<std::byte*>(scratch), nullptr};
+    call.tail_c = call.rows + a_bytes_;
+    if (shape_.transpose_a) {
+      a_stored_.set_data_handle(const_cast<void*>(a));
+      a_turned_.set_data_handle(call.rows);
+      turn_a_.execute(stream_, a_stored_, a_turned_);
+      stream_.wait();
+    }
     const size_t workers = std::min(workers_.size(), static_cast<size_t>(Threads()));
     ParallelFor(workers, 1, [&](size_t begin, size_t end) {
       const SingleThreaded scope;
+      Worker& worker = workers_[begin];
+      worker.b.set_data_handle(call.packed, worker.stream);
+      worker.scratch.set_data_handle(call.tail_c + c_bytes_ + begin * worker_bytes_, worker.stream);
       for (size_t block = blocks_ * begin / workers; block < blocks_ * end / workers; ++block)
-        RunBlock(workers_[begin], block, static_cast<const std::byte*>(a),
-                 static_cast<std::byte*>(c));
+        RunBlock(worker, block, call);
     });
   }
 
@@ -136,54 +151,60 @@ class BlockwiseGemm final : public Gemm {
   // What a thread needs to run the primitive at the same time as others.
   struct Worker {
     dnnl::stream stream;
-    memory a, c, scratch;
+    memory a, b, c, scratch;
     std::unordered_map<int, memory> arguments;
 
-    Worker(const dnnl::matmul::primitive_desc& block, const memory& b)
+    explicit Worker(const dnnl::matmul::primitive_desc& block)
         : stream(Engine()),
           a(Borrow(block.src_desc(), nullptr)),
+          b(Borrow(block.weights_desc(), nullptr)),
           c(Borrow(block.dst_desc(), nullptr)),
-          scratch(block.scratchpad_desc(), Engine()),
+          scratch(Borrow(block.scratchpad_desc(), nullptr)),
           arguments{{DNNL_ARG_SRC, a},
                     {DNNL_ARG_WEIGHTS, b},
                     {DNNL_ARG_DST, c},
                     {DNNL_ARG_SCRATCHPAD, scratch}} {}
   };
 
+  struct Call {
+    const std::byte* a;
+    void* packed;
+    std::byte* c;
+    std::byte* rows;    // A turned back, or its last rows; padded with zeros to whole blocks
+    std::byte* tail_c;  // the last rows of C
+  };
+
   size_t TailRows() const { return shape_.m % kBlockRows; }
 
-  void RunBlock(Worker& worker, size_t block, const std::byte* a, std::byte* c) {
+  void RunBlock(Worker& worker, size_t block, const Call& call) {
     const size_t a_bytes = shape_.k * BytesOf(shape_.ab),
                  c_bytes = shape_.n * BytesOf(shape_.c);  // of a row
     const size_t row = block * kBlockRows;
     const bool tail = row + kBlockRows > shape_.m;
-    const std::byte* from = (shape_.transpose_a ? rows_.data() : a) + row * a_bytes;
-    std::byte* to = c + row * c_bytes;
-    if (tail && !shape_.transpose_a) {
-      std::memcpy(rows_.data(), from, TailRows() * a_bytes);
-      from = rows_.data();
-    }
+    const std::byte* from = (shape_.transpose_a ? call.rows : call.a) + row * a_bytes;
+    std::byte* to = call.c + row * c_bytes;
     if (tail) {
-      if (shape_.add) std::memcpy(tail_c_.data(), to, TailRows() * c_bytes);
-      to = tail_c_.data();
+      std::byte* padded = shape_.transpose_a ? call.rows + row * a_bytes : call.rows;
+      if (!shape_.transpose_a) std::memcpy(padded, from, TailRows() * a_bytes);
+      std::memset(padded + TailRows() * a_bytes, 0, (kBlockRows - TailRows()) * a_bytes);
+      if (shape_.add) std::memcpy(call.tail_c, to, TailRows() * c_bytes);
+      from = padded;
+      to = call.tail_c;
     }
     worker.a.set_data_handle(const_cast<std::byte*>(from), worker.stream);
     worker.c.set_data_handle(to, worker.stream);
     product_.execute(worker.stream, worker.arguments);
     worker.stream.wait();
-    if (tail) std::memcpy(c + row * c_bytes, to, TailRows() * c_bytes);
+    if (tail) std::memcpy(call.c + row * c_bytes, to, TailRows() * c_bytes);
   }
 
   GemmShape shape_;
   dnnl::matmul product_;
   dnnl::stream stream_;
   size_t blocks_;
-  memory::desc b_stored_;
-  memory b_packed_;
+  memory b_stored_, b_packed_, a_stored_, a_turned_;
   dnnl::reorder pack_b_, turn_a_;
-  std::vector<std::byte>
-      rows_;  // A turned back, or its last rows; padded with zeros to whole blocks
-  std::vector<std::byte> tail_c_;  // the last rows of C
+  size_t a_bytes_, c_bytes_, worker_bytes_;  // of the parts of scratch
   std::vector<Worker> workers_;
 };
 

@@ -75,7 +75,7 @@ void Multiply(size_t n, float factor, float* x) {
 }
 
 void ToBf16(size_t n, const float* x, bf16* y) {
-  ForArray(n, [&](size_t i, auto width) HWY_ATTR { Store(Load(x + i, width), y + i, width); });
+  ForArray(n, [&](size_t i, auto width) HWY_ATTR { StoreExact(Load(x + i, width), y + i, width); });
 }
 
 double SumOfSquaresOf(const float* x, size_t n) {

@@ -12,6 +12,7 @@
 #include <cstddef>
 
 #include "kernels/base/bf16.h"
+#include "kernels/cpu/bf16_rounding.h"
 #include "kernels/ops.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -42,7 +43,7 @@ HWY_INLINE V Load(const bf16* p, Full) {
 HWY_INLINE void Store(V v, float* p, Full) { hn::StoreU(v, D(), p); }
 
 // Rounds half to even; a NaN stays a NaN. Equal to FromFloat<bf16>.
-HWY_INLINE void Store(V v, bf16* p, Full) {
+HWY_INLINE void StoreExact(V v, bf16* p, Full) {
   const hn::Rebind<uint16_t, D> narrow;
   const hn::Rebind<uint32_t, D> wide;
   const hn::Rebind<int32_t, D> wide_signed;
@@ -53,6 +54,20 @@ HWY_INLINE void Store(V v, bf16* p, Full) {
   const auto chosen = hn::IfThenElse(hn::RebindMask(wide, hn::IsNaN(v)), quiet, rounded);
   const auto upper = hn::BitCast(wide_signed, hn::ShiftRight<16>(chosen));
   hn::StoreU(hn::DemoteTo(narrow, upper), narrow, reinterpret_cast<uint16_t*>(p));
+}
+
+// Likewise, but numbers below 2^-126 may become zero: AVX512-BF16 rounds them so. The matrix unit reads them as zeros
+// anyway. One instruction instead of ten, written as such because the target's functions may not name it.
+HWY_INLINE void Store(V v, bf16* p, Full width) {
+#if HWY_TARGET == HWY_AVX3
+  if (kRoundsToBf16) {
+    __m256i rounded;
+    asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(v.raw));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), rounded);
+    return;
+  }
+#endif
+  StoreExact(v, p, width);
 }
 
 template <class T>
@@ -66,6 +81,12 @@ template <class T>
 HWY_INLINE void Store(V v, T* p, Part part) {
   HWY_ALIGN T lanes[kLanes];
   Store(v, lanes, Full());
+  for (size_t i = 0; i < part.n; ++i) p[i] = lanes[i];
+}
+
+HWY_INLINE void StoreExact(V v, bf16* p, Part part) {
+  HWY_ALIGN bf16 lanes[kLanes];
+  StoreExact(v, lanes, Full());
   for (size_t i = 0; i < part.n; ++i) p[i] = lanes[i];
 }
 

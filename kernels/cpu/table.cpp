@@ -7,6 +7,8 @@
 #include <string>
 
 #include "kernels/base/check.h"
+#include "kernels/cpu/attention_amx.h"
+#include "kernels/cpu/gemm_amx.h"
 #include "kernels/cpu/gemm_onednn.h"
 #include "kernels/cpu/variant.h"
 
@@ -31,11 +33,16 @@ bool Supported(Variant variant) {
   }
 }
 
+std::unique_ptr<Gemm> MakeAmxOrOneDnnGemm(const GemmShape& shape) {
+  return shape.ab == Element::kBf16 ? amx::MakeTileGemm(shape) : MakeOneDnnGemm(shape);
+}
+
 KernelTable MakeTable(Variant variant) {
   KernelTable table{};
   table.device = "cpu";
   table.instructions = VariantName(variant);
-  table.make_gemm = MakeOneDnnGemm;
+  table.make_gemm =
+      variant == Variant::kAvx512 && amx::Usable() ? MakeAmxOrOneDnnGemm : MakeOneDnnGemm;
   FillAttention(variant, table);
   FillBias(variant, table);
   FillBigramHash(table);

@@ -16,8 +16,9 @@ double GemmRate(const KernelTable& table, Element element, double seconds) {
     GemmShape s = shape;
     s.ab = s.c = element;
     std::vector<float> a(s.m * s.k), b(s.k * s.n), c(s.m * s.n);
-    const auto gemm = table.make_gemm(s);
-    const double time = ShortestSeconds(seconds, [&] { gemm->Run(a.data(), b.data(), c.data()); });
+    WholeProduct product(table.make_gemm(s));
+    const double time =
+        ShortestSeconds(seconds, [&] { product.Run(a.data(), b.data(), c.data()); });
     best = std::max(best, 2.0 * static_cast<double>(s.m * s.n * s.k) / time);
   }
   return best;

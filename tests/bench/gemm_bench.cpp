@@ -25,12 +25,12 @@ void GemmRows(const Bench& bench) {
       GemmShape s = p.shape;
       s.ab = s.c = e;
       std::vector<float> a(s.m * s.k), b(s.k * s.n), c(s.m * s.n);
-      const auto gemm = bench.table().make_gemm(s);
+      WholeProduct product(bench.table().make_gemm(s));
       const double size = e == Element::kFloat ? 4.0 : 2.0;
       bench.Row(fmt::format("{} ({}, {}, {})", p.name, s.m, s.n, s.k), e,
                 {2.0 * static_cast<double>(s.m * s.n * s.k),
                  size * static_cast<double>(a.size() + b.size() + c.size())},
-                [&] { gemm->Run(a.data(), b.data(), c.data()); });
+                [&] { product.Run(a.data(), b.data(), c.data()); });
     }
   }
 }

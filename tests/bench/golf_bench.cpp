@@ -5,15 +5,21 @@
 
 #include "kernels/threads.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/network_bench.h"
 
 int main(int argc, char** argv) {
   CLI::App app("Times every kernel in fp32 and bf16 against this machine's measured limits.");
   int threads = golf::Threads();
   double seconds = 0.3;
   std::string filter;
+  int rounds = 5;
+  bool network = false, profile = false;
   app.add_option("--threads", threads, "threads to use")->check(CLI::PositiveNumber);
   app.add_option("--seconds", seconds, "time per figure")->check(CLI::NonNegativeNumber);
   app.add_option("--filter", filter, "only rows whose name contains this");
+  app.add_option("--rounds", rounds, "runs of each whole pass")->check(CLI::PositiveNumber);
+  app.add_flag("--network", network, "whole passes only");
+  app.add_flag("--profile", profile, "a training pass by operations only");
   CLI11_PARSE(app, argc, argv);
   golf::SetThreads(threads);
 
@@ -23,6 +29,11 @@ int main(int argc, char** argv) {
     return static_cast<int>(table.status().code());
   }
   fmt::print("{} {}, {} threads\n", (*table)->device, (*table)->instructions, threads);
+  if (network || profile) {
+    if (network) golf::bench::NetworkRows(**table, rounds, filter);
+    if (profile) golf::bench::ProfileRows(**table, rounds);
+    return 0;
+  }
   const golf::bench::Bench bench(**table, seconds, filter);
   golf::bench::GemmRows(bench);
   golf::bench::AttentionRows(bench);

@@ -51,7 +51,7 @@ Layer MakeLayer(const GoldenCase& c) {
 Floats Project(const KernelTable& table, size_t rows, size_t out, size_t in, const Floats& x,
                const Floats& w) {
   Floats y(rows * out);
-  table.make_gemm({rows, out, in, false, true})->Run(x.data(), w.data(), y.data());
+  WholeProduct(table.make_gemm({rows, out, in, false, true})).Run(x.data(), w.data(), y.data());
   return y;
 }
 
@@ -60,9 +60,9 @@ Floats ProjectBackward(const KernelTable& table, size_t rows, size_t out, size_t
                        const Floats& x, const Floats& w, const Floats& dy, Floats& dx) {
   GemmShape to_x{rows, in, out};
   to_x.add = true;
-  table.make_gemm(to_x)->Run(dy.data(), w.data(), dx.data());
+  WholeProduct(table.make_gemm(to_x)).Run(dy.data(), w.data(), dx.data());
   Floats dw(out * in);
-  table.make_gemm({out, in, rows, true, false})->Run(dy.data(), x.data(), dw.data());
+  WholeProduct(table.make_gemm({out, in, rows, true, false})).Run(dy.data(), x.data(), dw.data());
   return dw;
 }
 

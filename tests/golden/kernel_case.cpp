@@ -7,7 +7,7 @@ namespace {
 
 void Multiply(const GemmShape& shape, const std::vector<float>& a, const std::vector<float>& b,
               std::vector<float>& c) {
-  CaseKernels().make_gemm(shape)->Run(a.data(), b.data(), c.data());
+  WholeProduct(CaseKernels().make_gemm(shape)).Run(a.data(), b.data(), c.data());
 }
 
 }  // namespace

@@ -21,9 +21,11 @@ void Check(const GoldenCase& c, const std::string& name, const FakeQuantRule& ru
   const KernelTable& kernels = CaseKernels();
   std::vector<float> quantised(w.size()), y(rows * out), dx(x.size()), dw(w.size());
   kernels.optimizer.fake_quantise_f32(out, in, rule, w.data(), quantised.data());
-  kernels.make_gemm({rows, out, in, false, true})->Run(x.data(), quantised.data(), y.data());
-  kernels.make_gemm({rows, in, out})->Run(dout.data(), quantised.data(), dx.data());
-  kernels.make_gemm({out, in, rows, true, false})->Run(dout.data(), x.data(), dw.data());
+  WholeProduct(kernels.make_gemm({rows, out, in, false, true}))
+      .Run(x.data(), quantised.data(), y.data());
+  WholeProduct(kernels.make_gemm({rows, in, out})).Run(dout.data(), quantised.data(), dx.data());
+  WholeProduct(kernels.make_gemm({out, in, rows, true, false}))
+      .Run(dout.data(), x.data(), dw.data());
   if (rule.sharpness > 0) {
     kernels.optimizer.fake_quantise_backward(out, in, rule, w.data(), dw.data());
   }

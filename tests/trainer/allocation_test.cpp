@@ -1,0 +1,133 @@
+// Passes and training steps allocate when they are planned, not when they run. Counts every call of malloc and its
+// relatives, whoever makes it: oneDNN keeps small notes of each call, so only blocks of a page and more count.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+
+#include "kernels/threads.h"
+#include "schemas/program_generated.h"
+#include "tests/trainer/tiny.h"
+#include "trainer/initialise.h"
+#include "trainer/recipe.h"
+#include "trainer/trainer.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define GOLF_COUNTS_ALLOCATIONS 0  // the sanitizer's own malloc cannot be wrapped
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GOLF_COUNTS_ALLOCATIONS 0
+#endif
+#endif
+#ifndef GOLF_COUNTS_ALLOCATIONS
+#define GOLF_COUNTS_ALLOCATIONS 1
+#endif
+
+namespace {
+
+constexpr size_t kPage = 4096;
+std::atomic<bool> counting{false};
+std::atomic<size_t> pages{0};
+
+void* Count(size_t bytes, void* block) {
+  if (counting && bytes >= kPage) ++pages;
+  return block;
+}
+
+}  // namespace
+
+#if GOLF_COUNTS_ALLOCATIONS
+extern "C" {
+void* __libc_malloc(size_t);
+void* __libc_calloc(size_t, size_t);
+void* __libc_realloc(void*, size_t);
+void* __libc_memalign(size_t, size_t);
+
+void* malloc(size_t bytes) { return Count(bytes, __libc_malloc(bytes)); }
+void* calloc(size_t n, size_t bytes) { return Count(n * bytes, __libc_calloc(n, bytes)); }
+void* realloc(void* p, size_t bytes) { return Count(bytes, __libc_realloc(p, bytes)); }
+void* memalign(size_t alignment, size_t bytes) {
+  return Count(bytes, __libc_memalign(alignment, bytes));
+}
+void* aligned_alloc(size_t alignment, size_t bytes) { return memalign(alignment, bytes); }
+int posix_memalign(void** p, size_t alignment, size_t bytes) {
+  *p = memalign(alignment, bytes);
+  return *p == nullptr ? ENOMEM : 0;
+}
+}
+#endif
+
+namespace golf {
+namespace {
+
+// Large enough for the arena's buffers to be many pages each. One thread: attention's workspace of another would come
+// with the first task that the thread gets, which may be in any pass.
+class Allocations : public testing::TestWithParam<Precision> {
+ protected:
+  Allocations() : recipe_(*ParseRecipe(test::kTinyRecipe, "tiny")) {
+    recipe_.network.window = 256;
+    recipe_.network.model_dim = 64;
+    recipe_.network.mlp_hidden = 192;
+    recipe_.train.batch.tokens = 4 * 256;
+    program_ = BuildNetwork(recipe_.network);
+    ids_.resize(recipe_.train.batch.tokens);
+    for (size_t i = 0; i < ids_.size(); ++i) ids_[i] = static_cast<int32_t>(i * i % 32);
+  }
+
+  void SetUp() override { SetThreads(1); }
+  void TearDown() override { SetThreads(threads_); }
+
+  TensorSet Weights() const { return InitialWeights(recipe_.network, *program_, 1); }
+
+  // Blocks of a page and more that `f` asks for, when it does not run for the first time.
+  template <class F>
+  static size_t PagesOf(const F& f) {
+    f();
+    pages = 0;
+    counting = true;
+    f();
+    counting = false;
+    return pages;
+  }
+
+  const int threads_ = Threads();
+  Recipe recipe_;
+  std::unique_ptr<schema::ProgramT> program_;
+  std::vector<int32_t> ids_;
+};
+
+TEST_P(Allocations, AreCounted) {
+  if (!GOLF_COUNTS_ALLOCATIONS) GTEST_SKIP() << "AddressSanitizer has its own malloc";
+  EXPECT_EQ(PagesOf([] { EXPECT_NE(std::vector<char>(kPage).data(), nullptr); }), 1U);
+}
+
+TEST_P(Allocations, ScoringMakesNone) {
+  const TensorSet weights = Weights();
+  ExecutorOptions options;
+  options.precision = GetParam();
+  options.batch = 2;
+  options.scored_rows = 64;
+  const auto executor = std::move(*Executor::Create(test::Kernels(), *program_, weights, options));
+  std::vector<float> nll(2 * 64);
+  const std::span<const int32_t> ids = std::span(ids_).first(2 * 256);
+  const uint32_t first[] = {100, 192};
+  EXPECT_EQ(PagesOf([&] { executor->Score(ids, first, ids.first(nll.size()), nll); }), 0U);
+  EXPECT_EQ(PagesOf([&] { executor->WeightsChanged(FakeQuant{}); }), 0U);
+}
+
+TEST_P(Allocations, TrainingStepsMakeNone) {
+  const auto trainer =
+      std::move(*Trainer::Create(test::Kernels(), *program_, Weights(), recipe_.train, GetParam()));
+  EXPECT_EQ(PagesOf([&] { EXPECT_TRUE(trainer->Step(ids_, ids_, 0, {}).ok()); }), 0U);
+  EXPECT_EQ(PagesOf([&] { EXPECT_TRUE(trainer->Step(ids_, ids_, 0, {}).ok()); }), 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, Allocations,
+                         testing::Values(Precision::kFp32, Precision::kBf16),
+                         [](const auto& precision) {
+                           return precision.param == Precision::kFp32 ? "Fp32" : "Bf16";
+                         });
+
+}  // namespace
+}  // namespace golf
