@@ -32,6 +32,7 @@ size_t AttentionScratch(size_t batch, size_t length, uint32_t heads, uint32_t kv
 template <class T>
 class AlignedZeros {
  public:
+  AlignedZeros() = default;
   explicit AlignedZeros(size_t n)
       : data_(static_cast<T*>(::operator new (n * sizeof(T), std::align_val_t{64})),
               [](T* p) { ::operator delete (p, std::align_val_t{64}); }) {
@@ -89,6 +90,7 @@ class Generator {
     for (size_t b = 0; b < batch; ++b) row_[b] = static_cast<int32_t>(b);
     BindOperands();
     calls_ = MakeStepCalls<T>(kernels_, program_, plan_, operands_);
+    PackWeights();
     for (size_t s = 0; s < program_.steps.size(); ++s) BindLookingBack(s);
   }
 
@@ -116,7 +118,6 @@ class Generator {
   void BindOperands() {
     operands_.arena = arena_.data();
     operands_.weights = &weights_;
-    operands_.gemm_weight.resize(weights_.count());
     operands_.trainable.assign(weights_.count(), false);
     operands_.ids = ids_.data();
     operands_.targets = targets_.data();
@@ -131,15 +132,25 @@ class Generator {
         operands_.rope.push_back(
             std::make_unique<SharedRope>(SharedRope{settings, MakeRopeTables(length_, settings)}));
       }
-      if (step->operation.type != Operation::Linear) continue;
-      const size_t w = step->weights[0];
-      if constexpr (sizeof(T) == sizeof(float)) {
-        operands_.gemm_weight[w] = weights_[w].data();
-      } else {
-        copies_.emplace_back(weights_[w].size());
-        kernels_.optimizer.to_bf16(weights_[w].size(), weights_[w].data(), copies_.back().data());
-        operands_.gemm_weight[w] = copies_.back().data();
+    }
+  }
+
+  void PackWeights() {
+    packed_weights_ = AlignedZeros<std::byte>(calls_.packed_bytes);
+    gemm_scratch_ = AlignedZeros<std::byte>(calls_.gemm_scratch_bytes);
+    operands_.packed_weights = packed_weights_.data();
+    operands_.gemm_scratch = gemm_scratch_.data();
+    for (const PackedWeight& packed : calls_.packed_weights) {
+      const auto weight = weights_[packed.weight];
+      const void* multiplied = weight.data();
+      AlignedZeros<T> rounded;
+      if constexpr (sizeof(T) != sizeof(float)) {
+        rounded = AlignedZeros<T>(weight.size());
+        kernels_.optimizer.to_bf16(weight.size(), weight.data(), rounded.data());
+        multiplied = rounded.data();
       }
+      packed.product->Pack(multiplied, packed_weights_.data() + packed.offset,
+                           gemm_scratch_.data());
     }
   }
 
@@ -232,8 +243,7 @@ class Generator {
   const TensorSet& weights_;
   const size_t batch_, length_;
   const Plan plan_;
-  AlignedZeros<std::byte> arena_;
-  std::vector<AlignedZeros<T>> copies_;  // of the matrices, as the products read them
+  AlignedZeros<std::byte> arena_, packed_weights_, gemm_scratch_;
   std::vector<int32_t> ids_, previous_, position_;
   std::vector<uint32_t> at_, zeros_;
   std::vector<int32_t> row_, targets_;
