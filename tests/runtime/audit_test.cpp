@@ -242,9 +242,11 @@ TEST_F(Audit, EvidenceHasToFit) {
   EXPECT_THAT(Verify(lines_, evidence), HasSubstr("another file"));
   evidence.shard_paths = {"/nonexistent"};
   EXPECT_THAT(Verify(lines_, evidence), HasSubstr("/nonexistent"));
-  EXPECT_THAT(Verify(Forge(0, [](Json& r) { r["shards"] = {3}; }), {.shard_paths = {path_}}),
+  evidence.shard_paths = {path_};
+  EXPECT_THAT(Verify(Forge(0, [](Json& r) { r["shards"] = {3}; }), evidence),
               HasSubstr("another file"));
-  evidence = {.artifact_path = path_};
+  evidence = AuditEvidence();
+  evidence.artifact_path = path_;
   EXPECT_THAT(Verify(lines_, evidence), HasSubstr("another artifact"));
 }
 
