@@ -39,8 +39,8 @@ class InputSums {
     if (sum.matrix.empty()) sum.matrix.resize(width * width);
     sum.rows += rows;
     if (sum.product == nullptr || sum.product_rows != rows) {
-      sum.product =
-          kernels_.make_gemm({.m = width, .n = width, .k = rows, .transpose_a = true, .add = true});
+      sum.product = std::make_unique<WholeProduct>(kernels_.make_gemm(
+          {.m = width, .n = width, .k = rows, .transpose_a = true, .add = true}));
       sum.product_rows = rows;
     }
     sum.product->Run(inputs, inputs, sum.matrix.data());
@@ -77,7 +77,7 @@ class InputSums {
   struct Sum {
     std::vector<float> matrix;
     uint64_t rows = 0;
-    std::unique_ptr<Gemm> product;
+    std::unique_ptr<WholeProduct> product;
     size_t product_rows = 0;
   };
   const KernelTable& kernels_;
@@ -109,8 +109,8 @@ std::unordered_map<size_t, size_t> TablesBehindLinear(const schema::ProgramT& pr
 HessianSet::Matrix GramOf(const KernelTable& kernels, const TensorSet& weights, size_t weight) {
   const size_t rows = weights.shape(weight)[0], width = weights.shape(weight)[1];
   std::vector<float> gram(width * width);
-  kernels.make_gemm({.m = width, .n = width, .k = rows, .transpose_a = true})
-      ->Run(weights[weight].data(), weights[weight].data(), gram.data());
+  WholeProduct product(kernels.make_gemm({.m = width, .n = width, .k = rows, .transpose_a = true}));
+  product.Run(weights[weight].data(), weights[weight].data(), gram.data());
   return InputSums::Symmetric(std::move(gram), 1);
 }
 

@@ -90,6 +90,7 @@ class Generator {
     BindOperands();
     calls_ = MakeStepCalls<T>(kernels_, program_, plan_, operands_);
     for (size_t s = 0; s < program_.steps.size(); ++s) BindLookingBack(s);
+    PackWeights();
   }
 
   // Reads token `at` of every window; logits (B, V) of what follows it.
@@ -116,7 +117,6 @@ class Generator {
   void BindOperands() {
     operands_.arena = arena_.data();
     operands_.weights = &weights_;
-    operands_.gemm_weight.resize(weights_.count());
     operands_.trainable.assign(weights_.count(), false);
     operands_.ids = ids_.data();
     operands_.targets = targets_.data();
@@ -131,15 +131,24 @@ class Generator {
         operands_.rope.push_back(
             std::make_unique<SharedRope>(SharedRope{settings, MakeRopeTables(length_, settings)}));
       }
-      if (step->operation.type != Operation::Linear) continue;
-      const size_t w = step->weights[0];
-      if constexpr (sizeof(T) == sizeof(float)) {
-        operands_.gemm_weight[w] = weights_[w].data();
-      } else {
-        copies_.emplace_back(weights_[w].size());
-        kernels_.optimizer.to_bf16(weights_[w].size(), weights_[w].data(), copies_.back().data());
-        operands_.gemm_weight[w] = copies_.back().data();
+    }
+  }
+
+  void PackWeights() {
+    memory_.emplace_back(calls_.packed_bytes);
+    operands_.packed_weights = memory_.back().data();
+    memory_.emplace_back(calls_.gemm_scratch_bytes);
+    operands_.gemm_scratch = memory_.back().data();
+    for (const PackedWeight& packed : calls_.packed_weights) {
+      const std::span<const float> master = weights_[packed.weight];
+      const void* matrix = master.data();
+      AlignedZeros<T> rounded(sizeof(T) == sizeof(float) ? 0 : master.size());
+      if constexpr (sizeof(T) != sizeof(float)) {
+        kernels_.optimizer.to_bf16(master.size(), master.data(), rounded.data());
+        matrix = rounded.data();
       }
+      packed.product->Pack(matrix, operands_.packed_weights + packed.offset,
+                           operands_.gemm_scratch);
     }
   }
 
@@ -233,7 +242,7 @@ class Generator {
   const size_t batch_, length_;
   const Plan plan_;
   AlignedZeros<std::byte> arena_;
-  std::vector<AlignedZeros<T>> copies_;  // of the matrices, as the products read them
+  std::vector<AlignedZeros<std::byte>> memory_;  // of the products
   std::vector<int32_t> ids_, previous_, position_;
   std::vector<uint32_t> at_, zeros_;
   std::vector<int32_t> row_, targets_;
