@@ -13,7 +13,7 @@ enum class Code : int {
   kUsage = 2,        // a flag, a recipe or a combination of them is wrong
   kIo = 3,           // a file or folder cannot be opened, read or written
   kBadData = 4,      // a file is damaged, hostile or of another kind
-  kOverBudget = 5,   // artifact + code exceed --max-bytes
+  kOverBudget = 5,   // artifact + code exceed --max-bytes, or a run its time limit
   kNoDevice = 6,     // the device asked for is not there
   kBadNumbers = 7,   // a NaN or infinity in a loss or gradient
   kBusy = 8,         // another process holds the output folder

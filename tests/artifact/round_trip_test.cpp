@@ -56,7 +56,8 @@ TEST_P(RoundTrip, PackingDequantisedFloatsAgainKeepsThem) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Presets, RoundTrip, testing::ValuesIn(PackingNames()), [](const auto& preset) {
+INSTANTIATE_TEST_SUITE_P(Presets, RoundTrip, testing::ValuesIn(PackingNames()),
+                         [](const auto& preset) {
                            std::string name = preset.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;

@@ -3,17 +3,19 @@
 
 #include "artifact/token_shard.h"
 #include "tests/golden/kinds.h"
+#include "tests/support/temp_folder.h"
 #include "trainer/training_stream.h"
 
 namespace golf::test {
 
 void LoaderGolden(const GoldenCase& c) {
   const auto setting = [&c](const char* name) { return c.run().at(name).get<size_t>(); };
+  const TempFolder folder;  // another run of these tests may be under way
   std::vector<std::string> paths;
   for (size_t i = 0; i < setting("shards"); ++i) {
     const std::vector<int32_t> ids = c.Get("shard" + std::to_string(i)).i32();
     const std::vector<uint16_t> tokens(ids.begin(), ids.end());
-    paths.push_back(testing::TempDir() + "loader_golden_" + std::to_string(i) + ".bin");
+    paths.push_back(folder / (std::to_string(i) + ".bin"));
     const Status written = WriteTokenShard(paths.back(), tokens);
     ASSERT_TRUE(written.ok()) << written.message();
   }

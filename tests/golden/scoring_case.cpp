@@ -1,7 +1,7 @@
 #include "tests/golden/scoring_case.h"
 
-#include "tests/support/network_config.h"
 #include "tests/support/golden_weights.h"
+#include "tests/support/network_config.h"
 
 namespace golf::test {
 namespace {

@@ -37,9 +37,8 @@ TEST(CrossEntropy, DerivativeMatchesComplexSteps) {
 
 // 30 * 2^-24 is the last bit of a capped logit: no nll can be better than that.
 TEST(CrossEntropy, KernelsMatchTheDefinition) {
-  for (const Case& c :
-       {Case{{5, 37, 30.0}, 3.0}, Case{{40, 1024, 30.0}, 3.0},
-        Case{{10, 1000, 30.0}, 40.0}, Case{{10, 100, 300.0}, 200.0}}) {
+  for (const Case& c : {Case{{5, 37, 30.0}, 3.0}, Case{{40, 1024, 30.0}, 3.0},
+                        Case{{10, 1000, 30.0}, 40.0}, Case{{10, 100, 300.0}, 200.0}}) {
     const std::vector<float> z = To<float>(c.z);
     const std::vector<double> exact = ToDouble(z);
     std::vector<double> want(c.d.N), want_lse(c.d.N), want_dz(z.size());
