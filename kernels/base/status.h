@@ -66,8 +66,9 @@ class [[nodiscard]] Result {
 #define GOLF_CONCAT_INNER(a, b) a##b
 #define GOLF_CONCAT(a, b) GOLF_CONCAT_INNER(a, b)
 #define GOLF_ASSIGN(lhs, expr) GOLF_ASSIGN_IMPL(GOLF_CONCAT(result_, __LINE__), lhs, expr)
-// NOLINTNEXTLINE(bugprone-macro-parentheses): lhs is a declaration
+// NOLINTBEGIN(bugprone-macro-parentheses): names cannot be in parentheses
 #define GOLF_ASSIGN_IMPL(tmp, lhs, expr) \
   auto tmp = (expr);                     \
   if (!tmp.ok()) return tmp.status();    \
   lhs = std::move(*tmp)
+// NOLINTEND(bugprone-macro-parentheses)
