@@ -67,6 +67,11 @@ HWY_INLINE void Panel(size_t steps, Left a, const float* HWY_RESTRICT b, size_t 
   }
 }
 
+// A row vector from column n on; there is none unless `start` reads it.
+HWY_INLINE const float* ColumnsFrom(const float* columns, size_t n) {
+  return columns == nullptr ? nullptr : columns + n;
+}
+
 // C (rows, columns) = start + A (rows, steps) B (steps, columns). rows is a multiple of kPanelRows, columns of kWidthStep.
 // Every element is summed in the order of k.
 template <Start start>
@@ -77,10 +82,12 @@ void TileProduct(size_t rows, size_t cols, size_t steps, Left a, const float* b,
     const Left panel{a.data + m * a.row, a.row, a.step};
     size_t n = 0;
     for (; n + kWide * kLanes <= cols; n += kWide * kLanes) {
-      Panel<start, kWide>(steps, panel, b + n, b_row, c + m * c_row + n, c_row, columns + n);
+      Panel<start, kWide>(steps, panel, b + n, b_row, c + m * c_row + n, c_row,
+                          ColumnsFrom(columns, n));
     }
     for (; n < cols; n += kLanes) {
-      Panel<start, 1>(steps, panel, b + n, b_row, c + m * c_row + n, c_row, columns + n);
+      Panel<start, 1>(steps, panel, b + n, b_row, c + m * c_row + n, c_row,
+                      ColumnsFrom(columns, n));
     }
   }
 }
