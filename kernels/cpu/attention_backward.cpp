@@ -31,13 +31,22 @@ Buffers Carve(float* memory, size_t keys, size_t width) {
     return p;
   };
   const size_t by_key = keys * width, by_row = kTileRows * width, tile = kTileKeys * kTileRows;
-  Buffers b{};
-  for (float** p : {&b.k, &b.v, &b.dk, &b.dv}) *p = take(by_key);
-  for (float** p : {&b.q, &b.dy, &b.dq, &b.q_columns, &b.dy_columns, &b.dq_columns})
-    *p = take(by_row);
-  for (float** p : {&b.p, &b.ds}) *p = take(tile);
-  for (float** p : {&b.minus_lse, &b.minus_delta, &b.position}) *p = take(kTileRows);
-  return b;
+  // In the order of the members, as written.
+  return {.k = take(by_key),
+          .v = take(by_key),
+          .dk = take(by_key),
+          .dv = take(by_key),
+          .q = take(by_row),
+          .dy = take(by_row),
+          .dq = take(by_row),
+          .q_columns = take(by_row),
+          .dy_columns = take(by_row),
+          .dq_columns = take(by_row),
+          .p = take(tile),
+          .ds = take(tile),
+          .minus_lse = take(kTileRows),
+          .minus_delta = take(kTileRows),
+          .position = take(kTileRows)};
 }
 
 // p: scores minus lse in, probabilities out. ds: dp - delta in, p * (dp - delta) out.

@@ -29,7 +29,7 @@ struct SampleCheckpoint {
 };
 
 std::string WriteSample(const TempFolder& folder, const CheckpointContents& contents) {
-  const std::string path = folder / "a.ckpt";
+  std::string path = folder / "a.ckpt";
   const Status status = WriteCheckpoint(path, contents);
   EXPECT_TRUE(status.ok()) << status.message();
   return path;
