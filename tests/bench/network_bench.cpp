@@ -106,7 +106,8 @@ Pass TttPass(Subject& subject, Precision precision, double limit) {
   options.trainable = Must(SelectTrainable(ttt.trainable, subject.weights));
   const Plan plan = PlanOf(subject.table, *subject.program, options);
   const UsefulWork work = UsefulWorkOf(*subject.program, plan, options);
-  const double flops = (work.forward + work.backward) * static_cast<double>(kChunkTokens / window);
+  const size_t windows = kChunkTokens / window;
+  const double flops = (work.forward + work.backward) * static_cast<double>(windows);
   return {fmt::format("TTT epoch, {} tokens", kChunkTokens), flops, limit, [trainer, stream] {
             const EvalStep step{EvalStep::Kind::kTrain, 0, kChunkTokens, 0, 0};
             GOLF_CHECK(trainer->Train(*stream, step, [](const auto&) { return Status(); }).ok());
@@ -142,7 +143,7 @@ void NetworkRows(const KernelTable& table, int rounds, const std::string& filter
     const double train_limit = bf16_rows ? 0.60 : 0.75;
     OneDnnPeak packed(element, true), plain(element, false);
     const auto row = [&](const std::string& name, const auto& make) {
-      if ((type + " " + name).find(filter) == std::string::npos) return;
+      if (fmt::format("{} {}", type, name).find(filter) == std::string::npos) return;
       Subject subject(table);  // one pass's memory at a time
       Row(make(subject), rounds, packed, plain);
     };

@@ -108,8 +108,8 @@ void OptimGolden(const GoldenCase& c) {
     ASSERT_TRUE(report.ok()) << report.status().message();
     const std::string at = fmt::format("/{}", step);
     for (const std::string profile : {"", "own_bf16/"}) {
-      ExpectScalarIfAny(c, profile + "train_loss" + at, report->loss_nats);
-      ExpectScalarIfAny(c, profile + "grad_norm" + at, report->grad_norm);
+      ExpectScalarIfAny(c, fmt::format("{}train_loss{}", profile, at), report->loss_nats);
+      ExpectScalarIfAny(c, fmt::format("{}grad_norm{}", profile, at), report->grad_norm);
     }
     ExpectScalarIfAny(c, "lr_scale" + at, report->lr_factor);
     ExpectScalarIfAny(c, "muon_momentum" + at, report->muon_momentum);

@@ -22,8 +22,8 @@ void PruneGolden(const GoldenCase& c) {
     c.ExpectScalar("nonzero/" + name,
                    static_cast<double>(std::count_if(pruned.begin(), pruned.end(), survives)));
     if (!c.Has("kept/" + name)) continue;
-    std::vector<int32_t> kept;
-    for (const float x : pruned) kept.push_back(survives(x) ? 1 : 0);
+    std::vector<int32_t> kept(pruned.size());
+    std::ranges::transform(pruned, kept.begin(), survives);
     c.ExpectInts("kept/" + name, kept);
   }
 }
