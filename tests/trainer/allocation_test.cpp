@@ -39,10 +39,12 @@ void* Count(size_t bytes, void* block) {
 
 #if GOLF_COUNTS_ALLOCATIONS
 extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier): glibc's own names for what is replaced
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);
 void* __libc_memalign(size_t, size_t);
+// NOLINTEND(bugprone-reserved-identifier)
 
 void* malloc(size_t bytes) { return Count(bytes, __libc_malloc(bytes)); }
 void* calloc(size_t n, size_t bytes) { return Count(n * bytes, __libc_calloc(n, bytes)); }
