@@ -22,13 +22,6 @@ size_t MemoryOfThisMachine() {
 }
 
 template <class T>
-size_t AttentionScratch(size_t batch, size_t length, uint32_t heads, uint32_t kv_heads,
-                        uint32_t head_dim, const void* kernels) {
-  return static_cast<const KernelTable*>(kernels)->ops<T>().attention_backward_scratch(
-      {batch, length, length, heads, kv_heads, head_dim});
-}
-
-template <class T>
 class ProgramExecutor final : public Executor {
  public:
   ProgramExecutor(const KernelTable& kernels, const schema::ProgramT& program,
@@ -37,7 +30,7 @@ class ProgramExecutor final : public Executor {
         program_(program),
         weights_(weights),
         options_(std::move(options)),
-        plan_(MakePlan({&program, options_, sizeof(T), AttentionScratch<T>, &kernels})) {}
+        plan_(MakePlan(program, options_, kernels.ops<T>().attention_backward_scratch)) {}
 
   Status Allocate() {
     // Where memory is overcommitted the allocation would succeed and its use would end the process.

@@ -21,13 +21,6 @@ namespace {
 
 using schema::Operation;
 
-template <class T>
-size_t AttentionScratch(size_t batch, size_t length, uint32_t heads, uint32_t kv_heads,
-                        uint32_t head_dim, const void* kernels) {
-  return static_cast<const KernelTable*>(kernels)->ops<T>().attention_backward_scratch(
-      {batch, length, length, heads, kv_heads, head_dim});
-}
-
 // Zeros at the alignment that kernels ask for. Copies share them, for std::function wants to copy what it holds.
 template <class T>
 class AlignedZeros {
@@ -77,8 +70,8 @@ class Generator {
         weights_(weights),
         batch_(batch),
         length_(length),
-        plan_(MakePlan(
-            {&program, ObserveOneToken(weights, batch), sizeof(T), AttentionScratch<T>, &kernels})),
+        plan_(MakePlan(program, ObserveOneToken(weights, batch),
+                       kernels.ops<T>().attention_backward_scratch)),
         arena_(plan_.arena_bytes),
         ids_(batch),
         previous_(batch),
@@ -109,6 +102,7 @@ class Generator {
   static ExecutorOptions ObserveOneToken(const TensorSet& weights, size_t batch) {
     ExecutorOptions options;
     options.mode = Mode::kObserve;
+    options.precision = sizeof(T) == sizeof(float) ? Precision::kFp32 : Precision::kBf16;
     options.batch = batch;
     options.length = 1;
     options.trainable.assign(weights.count(), false);

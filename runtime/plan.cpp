@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kernels/base/aligned.h"
 #include "kernels/base/check.h"
 #include "runtime/operations.h"
 #include "schemas/program_generated.h"
@@ -14,16 +15,17 @@ namespace {
 
 using schema::Operation;
 
-constexpr size_t kAlignment = 64;
-
 class Planner {
  public:
-  explicit Planner(const PlanRequest& request)
-      : request_(request), program_(*request.program), steps_(program_.steps.size()) {
-    const ExecutorOptions& o = request.options;
-    plan_.batch = o.batch;
-    plan_.length = o.length;
-    plan_.wanted_rows = o.scored_rows == 0 ? o.length : o.scored_rows;
+  Planner(const schema::ProgramT& program, const ExecutorOptions& options,
+          size_t (*attention_scratch)(AttentionDims))
+      : program_(program),
+        options_(options),
+        attention_scratch_(attention_scratch),
+        steps_(program.steps.size()) {
+    plan_.batch = options.batch;
+    plan_.length = options.length;
+    plan_.wanted_rows = options.scored_rows == 0 ? options.length : options.scored_rows;
     plan_.steps.resize(steps_);
     plan_.value_buffer.assign(program_.values.size(), kNoBuffer);
     plan_.gradient_buffer.assign(program_.values.size(), kNoBuffer);
@@ -39,7 +41,7 @@ class Planner {
   }
 
  private:
-  bool training() const { return request_.options.mode == Mode::kTrain; }
+  bool training() const { return options_.mode == Mode::kTrain; }
   int BackwardTime(size_t step) const { return static_cast<int>(2 * steps_ - 1 - step); }
   int EndOfTime() const { return static_cast<int>(2 * steps_); }
   const schema::StepT& step(size_t s) const { return *program_.steps[s]; }
@@ -50,13 +52,14 @@ class Planner {
 
   int AddBuffer(std::string name, size_t rows, size_t width, const char* type, size_t element,
                 int first, int last) {
-    const size_t bytes = (rows * width * element + kAlignment - 1) / kAlignment * kAlignment;
+    const size_t bytes = AlignUp(rows * width * element);
     plan_.buffers.push_back({std::move(name), rows, width, type, bytes, first, last});
     return static_cast<int>(plan_.buffers.size() - 1);
   }
   int AddActivation(std::string name, size_t rows, size_t width, int first, int last) {
-    return AddBuffer(std::move(name), rows, width, request_.element_bytes == 4 ? "f32" : "bf16",
-                     request_.element_bytes, first, last);
+    return options_.precision == Precision::kFp32
+               ? AddBuffer(std::move(name), rows, width, "f32", sizeof(float), first, last)
+               : AddBuffer(std::move(name), rows, width, "bf16", sizeof(bf16), first, last);
   }
   void KeepUntil(int buffer, int time) {
     int& last = plan_.buffers[buffer].last;
@@ -86,7 +89,7 @@ class Planner {
     for (size_t s = 0; s < steps_; ++s) {
       bool needed = false;
       for (uint32_t v : step(s).inputs) needed = needed || needs_gradient_[v];
-      for (uint32_t w : step(s).weights) needed = needed || request_.options.trainable[w];
+      for (uint32_t w : step(s).weights) needed = needed || options_.trainable[w];
       needs_gradient_[step(s).outputs[0]] = needed;
       plan_.steps[s].backward = needed;
     }
@@ -94,7 +97,7 @@ class Planner {
 
   // Forward: a buffer per value, gathered copies, and what backward wants kept.
   void PlaceValues() {
-    const bool keep_all = request_.options.mode == Mode::kObserve;
+    const bool keep_all = options_.mode == Mode::kObserve;
     const uint32_t logits = program_.steps.back()->inputs[0];
     std::vector<Rows> rows(program_.values.size(), Rows::kAll);
     std::vector<int> gathered(program_.values.size(), kNoBuffer);
@@ -194,8 +197,8 @@ class Planner {
     const auto* attention = step(s).operation.AsAttention();
     if (attention == nullptr) return;
     const size_t bytes =
-        request_.attention_scratch(plan_.batch, plan_.length, attention->heads, attention->kv_heads,
-                                   attention->head_dim, request_.context);
+        attention_scratch_({plan_.batch, plan_.length, plan_.length, attention->heads,
+                            attention->kv_heads, attention->head_dim});
     plan_.steps[s].scratch = AddBuffer(value(step(s).outputs[0]).name + ".scratch", 1,
                                        (bytes + 3) / 4, "f32", 4, time, time);
   }
@@ -225,8 +228,9 @@ class Planner {
     }
   }
 
-  const PlanRequest& request_;
   const schema::ProgramT& program_;
+  const ExecutorOptions& options_;
+  size_t (*const attention_scratch_)(AttentionDims);
   const size_t steps_;
   Plan plan_;
   std::vector<bool> needs_gradient_;  // per value
@@ -234,7 +238,10 @@ class Planner {
 
 }  // namespace
 
-Plan MakePlan(const PlanRequest& request) { return Planner(request).Make(); }
+Plan MakePlan(const schema::ProgramT& program, const ExecutorOptions& options,
+              size_t (*attention_scratch)(AttentionDims)) {
+  return Planner(program, options, attention_scratch).Make();
+}
 
 std::string FormatPlan(const Plan& plan) {
   std::string text = fmt::format("{:<32} {:>9} {:>7} {:>5} {:>12} {:>12} {:>6} {:>6}\n", "buffer",

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/ops.h"
 #include "runtime/executor.h"
 
 namespace golf {
@@ -65,16 +66,10 @@ struct Plan {
   size_t arena_bytes = 0;
 };
 
-struct PlanRequest {
-  const schema::ProgramT* program;
-  ExecutorOptions options;  // trainable is filled
-  size_t element_bytes;     // of activations: 4 or 2
-  size_t (*attention_scratch)(size_t batch, size_t length, uint32_t heads, uint32_t kv_heads,
-                              uint32_t head_dim, const void* context);
-  const void* context;
-};
-
-Plan MakePlan(const PlanRequest& request);
+// `attention_scratch` is OpKernels::attention_backward_scratch of the kernels that will run it. options.trainable and
+// options.length are filled. Keeps no reference.
+Plan MakePlan(const schema::ProgramT& program, const ExecutorOptions& options,
+              size_t (*attention_scratch)(AttentionDims));
 
 std::string FormatPlan(const Plan& plan);
 

@@ -9,13 +9,6 @@ namespace {
 // (query, key) pairs of `rows` rows that end at a window's last position.
 double Pairs(double length, double rows) { return rows * (length - (rows - 1) / 2); }
 
-template <class T>
-size_t Scratch(size_t batch, size_t length, uint32_t heads, uint32_t kv_heads, uint32_t head_dim,
-               const void* kernels) {
-  return static_cast<const KernelTable*>(kernels)->ops<T>().attention_backward_scratch(
-      {batch, length, length, heads, kv_heads, head_dim});
-}
-
 }  // namespace
 
 UsefulWork UsefulWorkOf(const schema::ProgramT& program, const Plan& plan,
@@ -53,9 +46,9 @@ UsefulWork UsefulWorkOf(const schema::ProgramT& program, const Plan& plan,
 Plan PlanOf(const KernelTable& table, const schema::ProgramT& program, ExecutorOptions& options) {
   if (options.length == 0) options.length = program.window;
   if (options.trainable.empty()) options.trainable.assign(program.weights.size(), true);
-  const bool bf16_pass = options.precision == Precision::kBf16;
-  return MakePlan({&program, options, bf16_pass ? size_t{2} : size_t{4},
-                   bf16_pass ? Scratch<bf16> : Scratch<float>, &table});
+  return MakePlan(program, options,
+                  options.precision == Precision::kBf16 ? table.b16.attention_backward_scratch
+                                                        : table.f32.attention_backward_scratch);
 }
 
 }  // namespace golf::bench

@@ -10,19 +10,16 @@
 namespace golf::test {
 namespace {
 
-size_t SomeScratch(size_t batch, size_t length, uint32_t heads, uint32_t kv_heads,
-                   uint32_t head_dim, const void*) {
-  return batch * length * (heads + kv_heads) * head_dim;
-}
+size_t SomeScratch(AttentionDims d) { return d.B * d.T * (d.H + d.K) * d.D; }
 
 void CheckPlan(const schema::ProgramT& program, Mode mode, uint32_t scored_rows) {
-  PlanRequest request{&program, {}, 4, SomeScratch, nullptr};
-  request.options.batch = 2;
-  request.options.length = 8;
-  request.options.scored_rows = scored_rows;
-  request.options.mode = mode;
-  request.options.trainable.assign(program.weights.size(), true);
-  const Plan plan = MakePlan(request);
+  ExecutorOptions options;
+  options.batch = 2;
+  options.length = 8;
+  options.scored_rows = scored_rows;
+  options.mode = mode;
+  options.trainable.assign(program.weights.size(), true);
+  const Plan plan = MakePlan(program, options, SomeScratch);
   for (size_t a = 0; a < plan.buffers.size(); ++a) {
     const PlannedBuffer& x = plan.buffers[a];
     GOLF_CHECK(x.first <= x.last && x.offset + x.bytes <= plan.arena_bytes);
