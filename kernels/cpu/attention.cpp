@@ -1,8 +1,6 @@
 // Attention's driver: cuts a call into tasks, runs them, adds up what chunks of keys left of dq.
 #include "kernels/attention.h"
 
-#include <hwy/aligned_allocator.h>
-
 #include <vector>
 
 #include "kernels/base/check.h"
@@ -14,18 +12,6 @@
 
 namespace golf::cpu {
 namespace {
-
-// The calling thread's workspace, kept between calls: fresh pages would cost more than small calls do.
-void* ThreadWorkspace(size_t bytes) {
-  thread_local hwy::AlignedFreeUniquePtr<std::byte[]> memory;
-  thread_local size_t size = 0;
-  if (size < bytes) {
-    memory = hwy::AllocateAligned<std::byte>(bytes);
-    GOLF_CHECK(memory != nullptr);
-    size = bytes;
-  }
-  return memory.get();
-}
 
 // Runs f(0 .. tasks - 1), in about this order, on all threads.
 template <class F>

@@ -27,8 +27,7 @@ void BiasForward(RowDims d, const T* x, const float* b, T* y) {
 
 template <class T>
 void BiasBackward(RowDims d, const T* dy, Grad<T> dx, float* db) {
-  ForColumnBlocks(d.N, d.C, [&](Block block) HWY_ATTR {
-    ColumnSums<1> sums(block);
+  ForColumnBlocks(d.N, d.C, {db}, [&](Block block, ColumnSums<1>& sums) HWY_ATTR {
     for (size_t n = block.row_begin; n < block.row_end; ++n)
       ForVectors(block.begin, block.end, [&](size_t c, auto width) HWY_ATTR {
         const size_t at = n * d.C + c;
@@ -36,7 +35,6 @@ void BiasBackward(RowDims d, const T* dy, Grad<T> dx, float* db) {
         sums.Add(0, c, g, width);
         StoreGrad(g, dx, at, width);
       });
-    sums.Flush(0, db);
   });
 }
 

@@ -21,14 +21,22 @@ struct Block {
   size_t begin, end;  // columns, at most kSlab
 };
 
-// f(block) for blocks that cover (rows, columns); one thread sees all blocks of a column, in order.
-template <class F>
-HWY_INLINE void ForColumnBlocks(size_t rows, size_t columns, const F& f) {
-  ParallelColumns(rows, columns, [&](size_t begin, size_t end) HWY_ATTR {
-    for (size_t n = 0; n < rows; n += kBlockRows)
-      f(Block{n, std::min(rows, n + kBlockRows), begin, end});
-  });
-}
+// 1 / (1 + exp(-x)) of a slab's columns.
+class Sigmoids {
+ public:
+  Sigmoids(const float* x, size_t begin, size_t end) : begin_(begin) {
+    for (size_t c = begin; c < end; ++c) values_[c - begin] = Sigmoid(x[c]);
+  }
+
+  template <class Width>
+  HWY_INLINE V At(size_t c, Width width) const {
+    return Load(&values_[c - begin_], width);
+  }
+
+ private:
+  size_t begin_;
+  alignas(64) float values_[kSlab];
+};
 
 // kSums running sums for every column of a block.
 template <size_t kSums>
@@ -43,18 +51,41 @@ class ColumnSums {
     Accumulate(v, &sums_[which][c - block_.begin], width);
   }
 
-  // total (all columns) += the block's sums. Null: nobody wants it.
-  HWY_INLINE void Flush(size_t which, float* total) const {
-    if (total == nullptr) return;
-    ForVectors(block_.begin, block_.end, [&](size_t c, auto width) HWY_ATTR {
-      Accumulate(Load(&sums_[which][c - block_.begin], width), total + c, width);
-    });
+  HWY_INLINE void CopyTo(size_t which, float* all_columns) const {
+    std::copy_n(sums_[which], block_.end - block_.begin, all_columns + block_.begin);
   }
 
  private:
   Block block_;
   alignas(64) float sums_[kSums][kSlab];
 };
+
+// f(block, sums) for blocks that cover (rows, columns). Threads share the rows, as they do in products; the blocks' sums
+// are added to the totals in order. A total that is null is not wanted.
+template <size_t kSums, class F>
+HWY_INLINE void ForColumnBlocks(size_t rows, size_t columns, float* const (&totals)[kSums],
+                                const F& f) {
+  const size_t blocks = (rows + kBlockRows - 1) / kBlockRows;
+  auto* parts = static_cast<float*>(ThreadWorkspace(blocks * kSums * columns * sizeof(float)));
+  ParallelFor(blocks, 1, [&](size_t first, size_t last) HWY_ATTR {
+    for (size_t b = first; b < last; ++b)
+      ForSlabs(columns, [&](size_t begin, size_t end) HWY_ATTR {
+        const size_t row = b * kBlockRows;
+        const Block block{row, std::min(rows, row + kBlockRows), begin, end};
+        ColumnSums<kSums> sums(block);
+        f(block, sums);
+        for (size_t i = 0; i < kSums; ++i)
+          if (totals[i] != nullptr) sums.CopyTo(i, parts + (b * kSums + i) * columns);
+      });
+  });
+  for (size_t i = 0; i < kSums; ++i) {
+    if (totals[i] == nullptr) continue;
+    for (size_t b = 0; b < blocks; ++b)
+      ForVectors(0, columns, [&](size_t c, auto width) HWY_ATTR {
+        Accumulate(Load(parts + (b * kSums + i) * columns + c, width), totals[i] + c, width);
+      });
+  }
+}
 
 // Sums of all rows: f(n, sums) adds row n to kSums doubles. Rows are cut into a number of chunks that depends on
 // nothing, so that the chunks can be summed in parallel and added up in order.

@@ -81,8 +81,9 @@ struct Term {
 // `copy`: where dy goes as it is.
 template <class T, size_t kTerms>
 void TermsPerChannel(ElementwiseDims d, const T* dy, Grad<T> copy, const Term<T> (&terms)[kTerms]) {
-  ForColumnBlocks(d.N, d.C, [&](Block block) HWY_ATTR {
-    ColumnSums<kTerms> sums(block);
+  float* totals[kTerms];
+  for (size_t i = 0; i < kTerms; ++i) totals[i] = terms[i].dw;
+  ForColumnBlocks(d.N, d.C, totals, [&](Block block, ColumnSums<kTerms>& sums) HWY_ATTR {
     for (size_t n = block.row_begin; n < block.row_end; ++n)
       ForVectors(block.begin, block.end, [&](size_t c, auto width) HWY_ATTR {
         const size_t at = n * d.C + c;
@@ -94,7 +95,6 @@ void TermsPerChannel(ElementwiseDims d, const T* dy, Grad<T> copy, const Term<T>
           StoreGrad(hn::Mul(Load(term.w + c, width), g), term.dx, at, width);
         }
       });
-    for (size_t i = 0; i < kTerms; ++i) sums.Flush(i, terms[i].dw);
   });
 }
 

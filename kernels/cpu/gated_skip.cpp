@@ -14,30 +14,20 @@ HWY_BEFORE_NAMESPACE();
 namespace golf::cpu::HWY_NAMESPACE {
 namespace {
 
-// Per column of a slab: s and (1 - s).
-struct Gates {
-  alignas(64) float open[kSlab], shut[kSlab];
-  Gates(const float* gate, size_t begin, size_t end) {
-    for (size_t c = begin; c < end; ++c) {
-      open[c - begin] = Sigmoid(gate[c]);
-      shut[c - begin] = 1.0F - open[c - begin];
-    }
-  }
-};
-
 template <class T>
 void GatedSkipForward(GatedSkipDims d, const T* x, const T* skip, const float* w, const float* gate,
                       T* y) {
-  ParallelColumns(d.N, d.C, [&](size_t begin, size_t end) HWY_ATTR {
-    const Gates gates(gate, begin, end);
-    for (size_t n = 0; n < d.N; ++n)
-      ForVectors(begin, end, [&](size_t c, auto width) HWY_ATTR {
-        const size_t at = n * d.C + c, i = c - begin;
-        const V from_skip = hn::Mul(hn::Mul(Load(gates.shut + i, width), Load(w + c, width)),
-                                    Load(skip + at, width));
-        Store(hn::MulAdd(Load(gates.open + i, width), Load(x + at, width), from_skip), y + at,
-              width);
-      });
+  ParallelRows(d.N, d.C, [&](size_t row, size_t row_end) HWY_ATTR {
+    ForSlabs(d.C, [&](size_t begin, size_t end) HWY_ATTR {
+      const Sigmoids gates(gate, begin, end);
+      for (size_t n = row; n < row_end; ++n)
+        ForVectors(begin, end, [&](size_t c, auto width) HWY_ATTR {
+          const size_t at = n * d.C + c;
+          const V open = gates.At(c, width), shut = hn::Sub(hn::Set(D(), 1.0F), open);
+          const V from_skip = hn::Mul(hn::Mul(shut, Load(w + c, width)), Load(skip + at, width));
+          Store(hn::MulAdd(open, Load(x + at, width), from_skip), y + at, width);
+        });
+    });
   });
 }
 
@@ -45,13 +35,12 @@ template <class T>
 void GatedSkipBackward(GatedSkipDims d, const T* x, const T* skip, const float* w,
                        const float* gate, const T* dy, Grad<T> dx, Grad<T> dskip, float* dw,
                        float* dgate) {
-  ForColumnBlocks(d.N, d.C, [&](Block block) HWY_ATTR {
-    const Gates gates(gate, block.begin, block.end);
-    ColumnSums<2> sums(block);
+  ForColumnBlocks(d.N, d.C, {dw, dgate}, [&](Block block, ColumnSums<2>& sums) HWY_ATTR {
+    const Sigmoids gates(gate, block.begin, block.end);
     for (size_t n = block.row_begin; n < block.row_end; ++n)
       ForVectors(block.begin, block.end, [&](size_t c, auto width) HWY_ATTR {
-        const size_t at = n * d.C + c, i = c - block.begin;
-        const V open = Load(gates.open + i, width), shut = Load(gates.shut + i, width);
+        const size_t at = n * d.C + c;
+        const V open = gates.At(c, width), shut = hn::Sub(hn::Set(D(), 1.0F), open);
         const V weight = Load(w + c, width), from = Load(skip + at, width);
         const V g = Load(dy + at, width);
         const V g_open = hn::Mul(open, g), g_shut = hn::Mul(shut, g);
@@ -61,8 +50,6 @@ void GatedSkipBackward(GatedSkipDims d, const T* x, const T* skip, const float* 
         StoreGrad(g_open, dx, at, width);
         StoreGrad(hn::Mul(weight, g_shut), dskip, at, width);
       });
-    sums.Flush(0, dw);
-    sums.Flush(1, dgate);
   });
 }
 

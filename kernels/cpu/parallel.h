@@ -23,23 +23,29 @@ void ParallelFor(size_t count, size_t grain, const F& f) {
       &f);
 }
 
+// The calling thread's scratch memory, 64-byte aligned and good until its next call. It is kept between calls: fresh pages
+// would cost more than small calls do.
+void* ThreadWorkspace(size_t bytes);
+
 // Rows of `width` elements: a thread is worth waking for about 16'000 elements.
 template <class F>
 void ParallelRows(size_t rows, size_t width, const F& f) {
   ParallelFor(rows, std::max<size_t>(1, 16'384 / std::max<size_t>(width, 1)), f);
 }
 
-// Columns, when each is walked over all rows by one thread: sums over rows then have one order. f(begin, end) gets at
-// most kSlab columns, so that it can keep their running sums in a small array.
-inline constexpr size_t kSlab = 1024;
-
+// Columns, when each is walked over all rows by one thread.
 template <class F>
 void ParallelColumns(size_t rows, size_t columns, const F& f) {
   const size_t enough = 16'384 / std::max<size_t>(rows, 1);
-  const size_t grain = std::max<size_t>(32, enough / 32 * 32);  // 32 bf16: a cache line
-  ParallelFor(columns, grain, [&](size_t begin, size_t end) {
-    for (size_t c = begin; c < end; c += kSlab) f(c, std::min(end, c + kSlab));
-  });
+  ParallelFor(columns, std::max<size_t>(32, enough / 32 * 32), f);  // 32 bf16: a cache line
+}
+
+// At most kSlab columns at a time, so that numbers for each fit into a small array.
+inline constexpr size_t kSlab = 1024;
+
+template <class F>
+void ForSlabs(size_t columns, const F& f) {
+  for (size_t c = 0; c < columns; c += kSlab) f(c, std::min(columns, c + kSlab));
 }
 
 }  // namespace golf::cpu

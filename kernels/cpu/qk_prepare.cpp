@@ -15,7 +15,6 @@ namespace golf::cpu::HWY_NAMESPACE {
 namespace {
 
 constexpr size_t kMaxHeadWidth = 256;
-constexpr size_t kHeadsAtOnce = 32;  // whose gain gradients are summed side by side
 
 template <class T>
 float HeadInverseRms(QkPrepareDims d, const T* x) {
@@ -91,29 +90,33 @@ HWY_INLINE float BackwardHead(QkPrepareDims d, const T* x, float gain, const flo
   return dot;
 }
 
-// Threads share the heads, so that a gain's gradient is summed over the tokens in order.
+// A gain's gradient is summed by blocks of tokens, whatever the threads.
 template <class T>
 void QkPrepareBackward(QkPrepareDims d, const T* x, const float* gain, const float* cos,
                        const float* sin, const int32_t* position, const T* dy, Grad<T> dx,
                        float* dgain) {
   GOLF_CHECK(d.D <= kMaxHeadWidth);
-  ParallelFor(d.H, 1, [&](size_t begin, size_t end) HWY_ATTR {
-    for (size_t first = begin; first < end; first += kHeadsAtOnce) {
-      const size_t last = std::min(end, first + kHeadsAtOnce);
-      double sums[kHeadsAtOnce] = {};
-      for (size_t n = 0; n < d.N; ++n) {
-        const size_t angles = static_cast<size_t>(position[n]) * (d.R / 2);
-        for (size_t h = first; h < last; ++h) {
-          const float w = gain == nullptr ? 1.0F : gain[h];
-          const size_t at = (n * d.H + h) * d.D;
-          sums[h - first] +=
-              static_cast<double>(BackwardHead(d, x, w, cos + angles, sin + angles, dy, dx, at));
-        }
+  constexpr size_t kBlock = 128;
+  const size_t blocks = (d.N + kBlock - 1) / kBlock;
+  auto* sums = static_cast<double*>(ThreadWorkspace(blocks * d.H * sizeof(double)));
+  std::fill_n(sums, blocks * d.H, 0.0);
+  ParallelFor(blocks, 1, [&](size_t begin, size_t end) HWY_ATTR {
+    for (size_t n = begin * kBlock; n < std::min(d.N, end * kBlock); ++n) {
+      const size_t angles = static_cast<size_t>(position[n]) * (d.R / 2);
+      for (size_t h = 0; h < d.H; ++h) {
+        const float w = gain == nullptr ? 1.0F : gain[h];
+        const size_t at = (n * d.H + h) * d.D;
+        sums[n / kBlock * d.H + h] +=
+            static_cast<double>(BackwardHead(d, x, w, cos + angles, sin + angles, dy, dx, at));
       }
-      if (dgain != nullptr)
-        for (size_t h = first; h < last; ++h) dgain[h] += static_cast<float>(sums[h - first]);
     }
   });
+  if (dgain == nullptr) return;
+  for (size_t h = 0; h < d.H; ++h) {
+    double sum = 0;
+    for (size_t b = 0; b < blocks; ++b) sum += sums[b * d.H + h];
+    dgain[h] += static_cast<float>(sum);
+  }
 }
 
 }  // namespace

@@ -16,33 +16,32 @@ namespace {
 
 template <class T>
 void SmearForward(SmearDims d, const T* x, const float* gate, T* y) {
-  ParallelColumns(d.B * d.T, d.C, [&](size_t begin, size_t end) HWY_ATTR {
-    alignas(64) float share[kSlab];
-    for (size_t c = begin; c < end; ++c) share[c - begin] = Sigmoid(gate[c]);
-    for (size_t n = 0; n < d.B * d.T; ++n) {
-      const bool first = n % d.T == 0;
-      ForVectors(begin, end, [&](size_t c, auto width) HWY_ATTR {
-        const size_t at = n * d.C + c;
-        const V s = Load(share + (c - begin), width);
-        const V own = hn::Mul(hn::Sub(hn::Set(D(), 1.0F), s), Load(x + at, width));
-        Store(first ? own : hn::MulAdd(s, Load(x + at - d.C, width), own), y + at, width);
-      });
-    }
+  ParallelRows(d.B * d.T, d.C, [&](size_t row, size_t row_end) HWY_ATTR {
+    ForSlabs(d.C, [&](size_t begin, size_t end) HWY_ATTR {
+      const Sigmoids share(gate, begin, end);
+      for (size_t n = row; n < row_end; ++n) {
+        const bool first = n % d.T == 0;
+        ForVectors(begin, end, [&](size_t c, auto width) HWY_ATTR {
+          const size_t at = n * d.C + c;
+          const V s = share.At(c, width);
+          const V own = hn::Mul(hn::Sub(hn::Set(D(), 1.0F), s), Load(x + at, width));
+          Store(first ? own : hn::MulAdd(s, Load(x + at - d.C, width), own), y + at, width);
+        });
+      }
+    });
   });
 }
 
 template <class T>
 void SmearBackward(SmearDims d, const T* x, const float* gate, const T* dy, Grad<T> dx,
                    float* dgate) {
-  ForColumnBlocks(d.B * d.T, d.C, [&](Block block) HWY_ATTR {
-    alignas(64) float share[kSlab];
-    for (size_t c = block.begin; c < block.end; ++c) share[c - block.begin] = Sigmoid(gate[c]);
-    ColumnSums<1> sums(block);
+  ForColumnBlocks(d.B * d.T, d.C, {dgate}, [&](Block block, ColumnSums<1>& sums) HWY_ATTR {
+    const Sigmoids share(gate, block.begin, block.end);
     for (size_t n = block.row_begin; n < block.row_end; ++n) {
       const bool first = n % d.T == 0, last = (n + 1) % d.T == 0;
       ForVectors(block.begin, block.end, [&](size_t c, auto width) HWY_ATTR {
         const size_t at = n * d.C + c;
-        const V s = Load(share + (c - block.begin), width);
+        const V s = share.At(c, width);
         const V keep = hn::Sub(hn::Set(D(), 1.0F), s);
         const V g = Load(dy + at, width);
         const V previous = first ? hn::Zero(D()) : Load(x + at - d.C, width);
@@ -52,7 +51,6 @@ void SmearBackward(SmearDims d, const T* x, const float* gate, const T* dy, Grad
         StoreGrad(last ? own : hn::MulAdd(s, Load(dy + at + d.C, width), own), dx, at, width);
       });
     }
-    sums.Flush(0, dgate);
   });
 }
 

@@ -37,8 +37,7 @@ void SquaredReluBackward(SquaredReluDims d, const T* x, const float* scale, cons
                          float* dscale, float* dbias) {
   const V slope = hn::Set(D(), static_cast<float>(d.negative_slope));
   const V one = hn::Set(D(), 1.0F);
-  ForColumnBlocks(d.N, d.F, [&](Block block) HWY_ATTR {
-    ColumnSums<2> sums(block);
+  ForColumnBlocks(d.N, d.F, {dscale, dbias}, [&](Block block, ColumnSums<2>& sums) HWY_ATTR {
     for (size_t n = block.row_begin; n < block.row_end; ++n)
       ForVectors(block.begin, block.end, [&](size_t c, auto width) HWY_ATTR {
         const size_t at = n * d.F + c;
@@ -51,8 +50,6 @@ void SquaredReluBackward(SquaredReluDims d, const T* x, const float* scale, cons
         const V through = hn::Mul(hn::Mul(hn::Add(f, f), derivative), hn::Mul(weight, g));
         StoreGrad(through, dx, at, width);
       });
-    sums.Flush(0, dscale);
-    sums.Flush(1, dbias);
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include "kernels/base/aligned.h"
 #include "kernels/base/check.h"
 #include "kernels/cpu/parallel.h"
 
@@ -15,6 +16,17 @@ void SetThreads(int threads) {
 }
 
 namespace cpu {
+
+void* ThreadWorkspace(size_t bytes) {
+  thread_local AlignedBytes memory;
+  thread_local size_t size = 0;
+  if (size < bytes) {
+    memory = AllocateAligned(bytes);
+    GOLF_CHECK(memory != nullptr);
+    size = bytes;
+  }
+  return memory.get();
+}
 
 void RunRanges(size_t count, size_t grain, RangeFunction function, const void* context) {
   if (count == 0) return;

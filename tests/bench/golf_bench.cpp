@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
   fmt::print("{} {}, {} threads\n", (*table)->device, (*table)->instructions, threads);
   if (network || profile) {
     if (network) golf::bench::NetworkRows(**table, rounds, filter);
-    if (profile) golf::bench::ProfileRows(**table, rounds);
+    if (profile) golf::bench::ProfileRows(**table, rounds, filter);
     return 0;
   }
   const golf::bench::Bench bench(**table, seconds, filter);

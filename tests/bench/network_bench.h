@@ -13,6 +13,6 @@ namespace golf::bench {
 void NetworkRows(const KernelTable& table, int rounds, const std::string& filter);
 
 // Time per kind of operation, forward and backward, of one training pass in each precision.
-void ProfileRows(const KernelTable& table, int rounds);
+void ProfileRows(const KernelTable& table, int rounds, const std::string& filter);
 
 }  // namespace golf::bench

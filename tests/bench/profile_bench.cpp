@@ -128,9 +128,9 @@ void Rows(const KernelTable& table, int rounds) {
 
 }  // namespace
 
-void ProfileRows(const KernelTable& table, int rounds) {
-  Rows<bf16>(table, rounds);
-  Rows<float>(table, rounds);
+void ProfileRows(const KernelTable& table, int rounds, const std::string& filter) {
+  if (std::string("bf16").find(filter) != std::string::npos) Rows<bf16>(table, rounds);
+  if (std::string("fp32").find(filter) != std::string::npos) Rows<float>(table, rounds);
 }
 
 }  // namespace golf::bench
