@@ -10,7 +10,7 @@ namespace golf {
 enum class Element { kFloat, kBf16 };
 
 // C (m, n) = op(A) (m, k) * op(B) (k, n), row-major. Accumulates in float.
-// A is stored (m, k), or (k, m) where transpose_a; B is stored (k, n), or (n, k) where transpose_b.
+// A is stored (m, k), or (k, m) where transpose_a; B is stored (k, n), or (n, k) where transpose_b. Not both at once.
 struct GemmShape {
   size_t m, n, k;
   bool transpose_a = false, transpose_b = false;
@@ -31,6 +31,8 @@ class Gemm {
   virtual void Pack(const void* b, void* packed, void* scratch) = 0;
   virtual void Multiply(const void* a, const void* packed, void* c, void* scratch) = 0;
 };
+
+using GemmMaker = std::unique_ptr<Gemm> (*)(const GemmShape&);
 
 // A product with memory of its own, for operands that both change from call to call.
 class WholeProduct {

@@ -17,7 +17,7 @@ struct KernelTable {
   OptimizerKernels optimizer;
   // Buckets (B, T) of the bigrams of ids (B, T).
   void (*bigram_hash)(BigramHashDims, const int32_t* ids, int32_t* bucket);
-  std::unique_ptr<Gemm> (*make_gemm)(const GemmShape&);
+  GemmMaker make_gemm;
 
   template <class T>
   const OpKernels<T>& ops() const {

@@ -57,12 +57,6 @@ memory Borrow(const memory::desc& desc, const void* data) {
   return {desc, Engine(), const_cast<void*>(data)};
 }
 
-// Without them oneDNN is several times slower in bf16 than in float, or refuses.
-bool HasBf16Instructions() {
-  constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kNeeded) == kNeeded;
-}
-
 // The product of one block of rows.
 struct BlockProduct {
   dnnl::matmul::primitive_desc description;
@@ -101,13 +95,7 @@ class BlockwiseGemm final : public Gemm {
         b_stored_(Borrow(Matrix(s.k, s.n, s.transpose_b, s.ab), nullptr)),
         b_packed_(Borrow(block.description.weights_desc(), nullptr)),
         pack_b_(b_stored_, b_packed_) {
-    if (s.transpose_a) {
-      a_stored_ = Borrow(Matrix(s.m, s.k, true, s.ab), nullptr);
-      a_turned_ = Borrow(Matrix(s.m, s.k, false, s.ab), nullptr);
-      turn_a_ = dnnl::reorder(a_stored_, a_turned_);
-    }
-    const size_t a_rows = s.transpose_a ? blocks_ * kBlockRows : kBlockRows;
-    a_bytes_ = AlignUp(a_rows * s.k * BytesOf(s.ab));
+    a_bytes_ = AlignUp(kBlockRows * s.k * BytesOf(s.ab));
     c_bytes_ = AlignUp(kBlockRows * s.n * BytesOf(s.c));
     worker_bytes_ = AlignUp(block.description.scratchpad_desc().get_size());
     const size_t workers = std::min(blocks_, static_cast<size_t>(Threads()));
@@ -129,13 +117,7 @@ class BlockwiseGemm final : public Gemm {
   void Multiply(const void* a, const void* packed, void* c, void* scratch) override {
     Call call{static_cast<const std::byte*>(a), const_cast<void*>(packed),
               static_cast<std::byte*>(c), static_cast<std::byte*>(scratch), nullptr};
-    call.tail_c = call.rows + a_bytes_;
-    if (shape_.transpose_a) {
-      a_stored_.set_data_handle(const_cast<void*>(a));
-      a_turned_.set_data_handle(call.rows);
-      turn_a_.execute(stream_, a_stored_, a_turned_);
-      stream_.wait();
-    }
+    call.tail_c = call.tail_a + a_bytes_;
     const size_t workers = std::min(workers_.size(), static_cast<size_t>(Threads()));
     ParallelFor(workers, 1, [&](size_t begin, size_t end) {
       const SingleThreaded scope;
@@ -170,8 +152,8 @@ class BlockwiseGemm final : public Gemm {
     const std::byte* a;
     void* packed;
     std::byte* c;
-    std::byte* rows;    // A turned back, or its last rows; padded with zeros to whole blocks
-    std::byte* tail_c;  // the last rows of C
+    std::byte* tail_a;  // the last rows of A, padded with zeros to a whole block
+    std::byte* tail_c;  // and of C
   };
 
   size_t TailRows() const { return shape_.m % kBlockRows; }
@@ -181,14 +163,13 @@ class BlockwiseGemm final : public Gemm {
                  c_bytes = shape_.n * BytesOf(shape_.c);  // of a row
     const size_t row = block * kBlockRows;
     const bool tail = row + kBlockRows > shape_.m;
-    const std::byte* from = (shape_.transpose_a ? call.rows : call.a) + row * a_bytes;
+    const std::byte* from = call.a + row * a_bytes;
     std::byte* to = call.c + row * c_bytes;
     if (tail) {
-      std::byte* padded = shape_.transpose_a ? call.rows + row * a_bytes : call.rows;
-      if (!shape_.transpose_a) std::memcpy(padded, from, TailRows() * a_bytes);
-      std::memset(padded + TailRows() * a_bytes, 0, (kBlockRows - TailRows()) * a_bytes);
+      std::memcpy(call.tail_a, from, TailRows() * a_bytes);
+      std::memset(call.tail_a + TailRows() * a_bytes, 0, (kBlockRows - TailRows()) * a_bytes);
       if (shape_.add) std::memcpy(call.tail_c, to, TailRows() * c_bytes);
-      from = padded;
+      from = call.tail_a;
       to = call.tail_c;
     }
     worker.a.set_data_handle(const_cast<std::byte*>(from), worker.stream);
@@ -202,8 +183,8 @@ class BlockwiseGemm final : public Gemm {
   dnnl::matmul product_;
   dnnl::stream stream_;
   size_t blocks_;
-  memory b_stored_, b_packed_, a_stored_, a_turned_;
-  dnnl::reorder pack_b_, turn_a_;
+  memory b_stored_, b_packed_;
+  dnnl::reorder pack_b_;
   size_t a_bytes_, c_bytes_, worker_bytes_;  // of the parts of scratch
   std::vector<Worker> workers_;
 };
@@ -213,8 +194,13 @@ class BlockwiseGemm final : public Gemm {
 std::unique_ptr<Gemm> MakeOneDnnGemm(const GemmShape& shape) {
   GOLF_CHECK(shape.m > 0 && shape.n > 0 && shape.k > 0);
   GOLF_CHECK(shape.ab == Element::kBf16 || shape.c == Element::kFloat);
-  if (shape.ab == Element::kBf16 && !HasBf16Instructions()) return MakeWidenedGemm(shape);
+  GOLF_CHECK(!shape.transpose_a);
   return std::make_unique<BlockwiseGemm>(shape, MakeBlockProduct(shape));
+}
+
+bool OneDnnHasBf16() {
+  constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kNeeded) == kNeeded;
 }
 
 // Fails when oneDNN has been used already; its instructions then stay as they are.

@@ -1,4 +1,4 @@
-// Matrix products on the CPU.
+// Matrix products by oneDNN.
 #pragma once
 #include <memory>
 
@@ -7,10 +7,11 @@
 
 namespace golf::cpu {
 
+// A is not transposed; ab is kBf16 only where OneDnnHasBf16().
 std::unique_ptr<Gemm> MakeOneDnnGemm(const GemmShape& shape);
 
-// bf16 products for processors without bf16 instructions: the operands are widened, the product is one of floats.
-std::unique_ptr<Gemm> MakeWidenedGemm(const GemmShape& shape);
+// Without bf16 instructions oneDNN is several times slower in bf16 than in float, or refuses.
+bool OneDnnHasBf16();
 
 // No better instructions than those of the variant. Has an effect only before the first product is made.
 void LimitOneDnn(Variant variant);

@@ -1,8 +1,10 @@
+#include "kernels/cpu/gemm_widened.h"
+
 #include <algorithm>
 
 #include "kernels/base/aligned.h"
+#include "kernels/base/bf16.h"
 #include "kernels/base/check.h"
-#include "kernels/cpu/gemm_onednn.h"
 #include "kernels/cpu/parallel.h"
 
 namespace golf::cpu {
@@ -23,9 +25,9 @@ GemmShape InFloats(GemmShape s) {
 // Scratch: A widened (B while it is packed), C where it is bf16, the inner product's.
 class WidenedGemm final : public Gemm {
  public:
-  explicit WidenedGemm(const GemmShape& s)
+  WidenedGemm(const GemmShape& s, GemmMaker make)
       : shape_(s),
-        product_(MakeOneDnnGemm(InFloats(s))),
+        product_(make(InFloats(s))),
         operand_bytes_(AlignUp(std::max(s.m, s.n) * s.k * sizeof(float))),
         c_bytes_(s.c == Element::kBf16 ? AlignUp(s.m * s.n * sizeof(float)) : 0) {}
 
@@ -66,10 +68,10 @@ class WidenedGemm final : public Gemm {
 
 }  // namespace
 
-std::unique_ptr<Gemm> MakeWidenedGemm(const GemmShape& shape) {
+std::unique_ptr<Gemm> MakeWidenedGemm(const GemmShape& shape, GemmMaker make) {
   GOLF_CHECK(shape.ab ==
              Element::kBf16);  // else there is nothing to widen: floats are always supported
-  return std::make_unique<WidenedGemm>(shape);
+  return std::make_unique<WidenedGemm>(shape, make);
 }
 
 }  // namespace golf::cpu

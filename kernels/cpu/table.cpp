@@ -10,6 +10,8 @@
 #include "kernels/cpu/attention_amx.h"
 #include "kernels/cpu/gemm_amx.h"
 #include "kernels/cpu/gemm_onednn.h"
+#include "kernels/cpu/gemm_outer.h"
+#include "kernels/cpu/gemm_widened.h"
 #include "kernels/cpu/variant.h"
 
 namespace golf {
@@ -33,16 +35,33 @@ bool Supported(Variant variant) {
   }
 }
 
-std::unique_ptr<Gemm> MakeAmxOrOneDnnGemm(const GemmShape& shape) {
-  return shape.ab == Element::kBf16 ? amx::MakeTileGemm(shape) : MakeOneDnnGemm(shape);
+template <Variant kVariant>
+std::unique_ptr<Gemm> MakeGemm(const GemmShape& shape) {
+  if (shape.ab == Element::kFloat) {
+    return shape.transpose_a ? MakeOuterGemm(kVariant, shape) : MakeOneDnnGemm(shape);
+  }
+  if (kVariant == Variant::kAvx512 && amx::Usable()) return amx::MakeTileGemm(shape);
+  if (shape.transpose_a || !OneDnnHasBf16()) return MakeWidenedGemm(shape, MakeGemm<kVariant>);
+  return MakeOneDnnGemm(shape);
+}
+
+GemmMaker MakerOf(Variant variant) {
+  switch (variant) {
+    case Variant::kAvx512:
+      return MakeGemm<Variant::kAvx512>;
+    case Variant::kAvx2:
+      return MakeGemm<Variant::kAvx2>;
+    case Variant::kPortable:
+      break;
+  }
+  return MakeGemm<Variant::kPortable>;
 }
 
 KernelTable MakeTable(Variant variant) {
   KernelTable table{};
   table.device = "cpu";
   table.instructions = VariantName(variant);
-  table.make_gemm =
-      variant == Variant::kAvx512 && amx::Usable() ? MakeAmxOrOneDnnGemm : MakeOneDnnGemm;
+  table.make_gemm = MakerOf(variant);
   FillAttention(variant, table);
   FillBias(variant, table);
   FillBigramHash(table);
