@@ -23,7 +23,8 @@ void GemmRows(const Bench& bench) {
   for (const Product& p : products) {
     for (const Element e : {Element::kFloat, Element::kBf16}) {
       GemmShape s = p.shape;
-      s.ab = s.c = e;
+      s.ab = e;
+      s.c = s.transpose_a ? Element::kFloat : e;
       std::vector<float> a(s.m * s.k), b(s.k * s.n), c(s.m * s.n);
       WholeProduct product(bench.table().make_gemm(s));
       const double size = e == Element::kFloat ? 4.0 : 2.0;
