@@ -41,7 +41,7 @@ void ParallelColumns(size_t rows, size_t columns, const F& f) {
 }
 
 // At most kSlab columns at a time, so that numbers for each fit into a small array.
-inline constexpr size_t kSlab = 1024;
+inline constexpr size_t kSlab = 2048;
 
 template <class F>
 void ForSlabs(size_t columns, const F& f) {
