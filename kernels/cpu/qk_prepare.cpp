@@ -52,7 +52,9 @@ void QkPrepareForward(QkPrepareDims d, const T* x, const float* gain, const floa
   ParallelRows(d.N, d.H * d.D, [&](size_t begin, size_t end) HWY_ATTR {
     alignas(64) float u[kMaxHeadWidth];
     for (size_t n = begin; n < end; ++n) {
-      const size_t angles = static_cast<size_t>(position[n]) * half;
+      const size_t angles = static_cast<size_t>(position[n]) * half, row = d.H * d.D;
+      PrefetchRow(x + n * row, row);
+      PrefetchRow(y + n * row, row);
       for (size_t h = 0; h < d.H; ++h) {
         const size_t at = (n * d.H + h) * d.D;
         const V r = hn::Set(D(), HeadInverseRms(d, x + at));
@@ -102,7 +104,9 @@ void QkPrepareBackward(QkPrepareDims d, const T* x, const float* gain, const flo
   std::fill_n(sums, blocks * d.H, 0.0);
   ParallelFor(blocks, 1, [&](size_t begin, size_t end) HWY_ATTR {
     for (size_t n = begin * kBlock; n < std::min(d.N, end * kBlock); ++n) {
-      const size_t angles = static_cast<size_t>(position[n]) * (d.R / 2);
+      const size_t angles = static_cast<size_t>(position[n]) * (d.R / 2), row = d.H * d.D;
+      PrefetchRow(x + n * row, row);
+      PrefetchRow(dy + n * row, row);
       for (size_t h = 0; h < d.H; ++h) {
         const float w = gain == nullptr ? 1.0F : gain[h];
         const size_t at = (n * d.H + h) * d.D;

@@ -28,6 +28,8 @@ void RmsNormForward(RmsNormDims d, const T* x, T* y) {
     for (size_t n = begin; n < end; ++n) {
       const T* xn = x + n * d.C;
       T* yn = y + n * d.C;
+      PrefetchRow(xn, d.C);
+      PrefetchRow(yn, d.C);
       const V factor = hn::Set(D(), static_cast<float>(d.scale) * RowInverseRms(d.C, d.eps, xn));
       ForVectors(0, d.C, [&](size_t c, auto width) HWY_ATTR {
         Store(hn::Mul(factor, Load(xn + c, width)), yn + c, width);
@@ -43,6 +45,9 @@ void RmsNormBackward(RmsNormDims d, const T* x, const T* dy, Grad<T> dx) {
     for (size_t n = begin; n < end; ++n) {
       const T* xn = x + n * d.C;
       const T* dyn = dy + n * d.C;
+      PrefetchRow(xn, d.C);
+      PrefetchRow(dyn, d.C);
+      PrefetchRow(dx.data + n * d.C, d.C);
       const float r = RowInverseRms(d.C, d.eps, xn);
       const float dot = SumVectors(d.C, [&](size_t c, auto width) HWY_ATTR {
         return hn::Mul(Load(dyn + c, width), Load(xn + c, width));

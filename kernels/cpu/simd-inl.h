@@ -96,6 +96,15 @@ HWY_INLINE void Accumulate(V v, float* p, Width width) {
   Store(hn::Add(Load(p, width), v), p, width);
 }
 
+// Asks for the row of n elements that comes a few rows after the one at p. Where a row has to be summed up before it can
+// be written, the processor does not look ahead that far itself.
+template <class T>
+HWY_INLINE void PrefetchRow(const T* p, size_t n) {
+  constexpr size_t kAhead = 4;
+  if (p == nullptr) return;
+  for (size_t i = 0; i < n; i += 64 / sizeof(T)) __builtin_prefetch(p + kAhead * n + i);
+}
+
 // Writes a gradient to where it belongs.
 template <class T, class Width>
 HWY_INLINE void StoreGrad(V v, Grad<T> grad, size_t at, Width width) {
