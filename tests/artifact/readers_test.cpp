@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <random>
@@ -11,6 +12,7 @@
 #include "artifact/file.h"
 #include "artifact/safetensors.h"
 #include "artifact/sha256.h"
+#include "artifact/sha256_compress.h"
 #include "artifact/token_shard.h"
 #include "tests/support/temp_folder.h"
 
@@ -36,6 +38,21 @@ TEST(Sha256, DoesNotDependOnHowTheBytesArrive) {
     for (size_t i = 0; i < text.size(); i += piece)
       hash.Update(AsBytes(text).subspan(i, std::min(piece, text.size() - i)));
     EXPECT_EQ(hash.Finish(), Sha256::Of(AsBytes(text))) << piece;
+  }
+}
+
+// The instructions of this CPU, if it has them, and the portable form.
+TEST(Sha256, EveryFormOfTheCompressionFunctionGivesTheSame) {
+  std::mt19937 random(7);
+  for (const size_t blocks : {0, 1, 2, 9}) {
+    std::vector<uint8_t> bytes(64 * blocks);
+    for (uint8_t& b : bytes) b = static_cast<uint8_t>(random());
+    std::array<uint32_t, 8> portable;
+    for (uint32_t& word : portable) word = static_cast<uint32_t>(random());
+    std::array<uint32_t, 8> fastest = portable;
+    Sha256CompressPortable(portable.data(), bytes.data(), blocks);
+    FastestSha256Compress()(fastest.data(), bytes.data(), blocks);
+    EXPECT_EQ(portable, fastest) << blocks;
   }
 }
 

@@ -327,12 +327,5 @@ TEST_F(Audit, RecountingAgreesWithTheScorer) {
   EXPECT_EQ(recount.Bytes({0, stream.tokens().size()}), std::nullopt);
 }
 
-TEST_F(Audit, ALogThatCannotBeWrittenIsAnError) {
-  EXPECT_EQ(AuditLog::Create("/nonexistent/folder/log", {}).status().code(), Code::kIo);
-  if (std::filesystem::exists("/dev/full")) {
-    EXPECT_EQ(AuditLog::Create("/dev/full", {}).status().code(), Code::kIo);
-  }
-}
-
 }  // namespace
 }  // namespace golf
