@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <ostream>
 
 #include "artifact/artifact.h"
 #include "artifact/budget.h"
@@ -30,6 +31,8 @@ struct Writer {
   const char* name;
   std::function<Status(const std::string& path)> write;
 };
+
+void PrintTo(const Writer& writer, std::ostream* out) { *out << writer.name; }
 
 const SampleTensors& Tiny() {
   static const SampleTensors tensors = TinyNetwork();
@@ -65,6 +68,7 @@ class FailingWrites : public testing::TestWithParam<Writer> {
   }
   Status Write() const {
     folder_.Write("x", "old");
+    std::filesystem::remove(path_ + ".partial");
     return GetParam().write(path_);
   }
 
@@ -77,7 +81,8 @@ TEST_P(FailingWrites, LeaveTheOldFileOrTheNew) {
   const size_t calls = EachCallFails(
       {.error = EIO}, [&] { return Write(); },
       [&](const std::string& call, const Status& status) {
-        EXPECT_FALSE(std::filesystem::exists(path_ + ".partial")) << call;
+        // Before the lock is had, the temporary file may be somebody else's.
+        EXPECT_EQ(std::filesystem::exists(path_ + ".partial"), call == "flock" || call == "fstat");
         if (status.ok()) {  // a name that could not be looked up is looked up again
           EXPECT_EQ(call, "stat");
           EXPECT_EQ(ReadAll(path_), whole_);
@@ -131,6 +136,8 @@ struct Reader {
   std::string content;
   std::function<Status(const std::string& path)> read;
 };
+
+void PrintTo(const Reader& reader, std::ostream* out) { *out << reader.name; }
 
 std::string Written(const Writer& writer) {
   const TempFolder folder;
