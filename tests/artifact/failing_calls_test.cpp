@@ -195,6 +195,14 @@ TEST_P(FailingReads, InterruptionsAndShortTransfersChangeNothing) {
         fault, [&] { return Read(); }, unharmed);
 }
 
+TEST_P(FailingReads, NameADamagedFile) {
+  folder_.Write("x", "damaged");
+  const Status status = Read();
+  if (status.ok()) return;  // any bytes have a digest and a size
+  EXPECT_EQ(status.code(), Code::kBadData);
+  EXPECT_THAT(status.message(), HasSubstr(path_));
+}
+
 INSTANTIATE_TEST_SUITE_P(Of, FailingReads, testing::ValuesIn(Readers()),
                          [](const auto& reader) { return reader.param.name; });
 

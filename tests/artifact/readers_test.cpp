@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
@@ -192,6 +194,19 @@ TEST(TokenShard, HoldsNoMoreTokensThanItsHeaderCounts) {
       WriteTokenShard(folder / "x.bin", {static_cast<const uint16_t*>(memory), tokens}).ok());
   EXPECT_FALSE(std::filesystem::exists(folder / "x.bin"));
   ::munmap(memory, tokens * sizeof(uint16_t));
+}
+
+// As the user nobody, if the tests run as root, whom no mode keeps out.
+TEST(ListShards, NamesAFolderThatCannotBeRead) {
+  const TempFolder folder;
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0711), 0);
+  ASSERT_EQ(::mkdir((folder / "locked").c_str(), 0), 0);
+  const uid_t user = ::geteuid();
+  if (user == 0) ASSERT_EQ(::seteuid(65534), 0);
+  const Status status = ListShards(folder / "locked").status();
+  ASSERT_EQ(::seteuid(user), 0);
+  EXPECT_EQ(status.code(), Code::kIo);
+  EXPECT_THAT(status.message(), HasSubstr("locked: cannot list: Permission denied"));
 }
 
 TEST(ListShards, TakesAFileAFolderOrAPattern) {
