@@ -202,7 +202,7 @@ TEST(ListShards, NamesAFolderThatCannotBeRead) {
   ASSERT_EQ(::chmod(folder.path().c_str(), 0711), 0);
   ASSERT_EQ(::mkdir((folder / "locked").c_str(), 0), 0);
   const uid_t user = ::geteuid();
-  if (user == 0) ASSERT_EQ(::seteuid(65534), 0);
+  ASSERT_EQ(::seteuid(user == 0 ? 65534 : user), 0);
   const Status status = ListShards(folder / "locked").status();
   ASSERT_EQ(::seteuid(user), 0);
   EXPECT_EQ(status.code(), Code::kIo);
