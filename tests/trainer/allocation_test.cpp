@@ -127,14 +127,16 @@ TEST_P(Allocations, TrainingStepsMakeNone) {
   EXPECT_EQ(PagesOf([&] { EXPECT_TRUE(trainer->Step(ids_, ids_, 0, {}).ok()); }), 0U);
 }
 
+std::string NameOf(const testing::TestParamInfo<std::tuple<Precision, int>>& of) {
+  const auto [precision, threads] = of.param;
+  return std::string(precision == Precision::kFp32 ? "Fp32" : "Bf16") + "On" +
+         std::to_string(threads);
+}
+
 INSTANTIATE_TEST_SUITE_P(Of, Allocations,
                          testing::Combine(testing::Values(Precision::kFp32, Precision::kBf16),
                                           testing::Values(1, 2)),
-                         [](const auto& of) {
-                           const auto [precision, threads] = of.param;
-                           return std::string(precision == Precision::kFp32 ? "Fp32" : "Bf16") +
-                                  "On" + std::to_string(threads);
-                         });
+                         NameOf);
 
 }  // namespace
 }  // namespace golf
