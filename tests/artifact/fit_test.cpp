@@ -96,6 +96,26 @@ TEST(Fit, PrunesBelowTheLastStep) {
   EXPECT_THAT(fit->path.back().what, testing::HasSubstr("% pruned"));
 }
 
+// One matrix has a dozen sizes; what is between two of them is left to pruning.
+TEST(Fit, PrunesWhereStepsAreTooCoarse) {
+  SampleTensors network;
+  network.Add("blocks.0.mlp.fc.weight", {200, 192});
+  const auto views = network.views();
+  FitTask task{views, {}, 3, 0, [](std::span<const EncodedTensor> tensors, int level) -> uint64_t {
+                 return Serialise(tensors, level).size();
+               }};
+  const uint64_t whole = Serialise(Encode(network, *FindPacking("int6")), 1).size();
+  size_t pruned = 0;
+  for (const uint64_t percent : {60, 65, 70, 75, 80}) {
+    task.max_bytes = whole * percent / 100;
+    const auto fit = FitByError(*FindPacking("int6"), task);
+    ASSERT_TRUE(fit.ok() && fit->fits) << percent;
+    EXPECT_LE(task.artifact_bytes(fit->tensors, fit->level), task.max_bytes);
+    for (const FitTry& tried : fit->path) pruned += tried.what.find("pruned") != std::string::npos;
+  }
+  EXPECT_GT(pruned, 0U);
+}
+
 // A matrix of zeros is as small with one step as with another.
 TEST(Fit, TakesNoStepThatSavesNothing) {
   Fitter fitter;
