@@ -36,7 +36,7 @@ size_t EachCallFails(Fault fault, const Work& work, const Check& check) {
   for (;; ++fault.at) {
     const FailingCall failing(fault);
     const auto result = work();
-    const std::string met = failing.met();
+    const std::string& met = failing.met();
     if (met.empty()) return fault.at - 1;
     check(met, result);
   }
