@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -45,6 +46,16 @@ class InputSums {
       sum.product_rows = rows;
     }
     sum.product->Run(inputs, inputs, sum.matrix.data());
+  }
+
+  // Of the sums, once all weights have inputs.
+  size_t Bytes(const schema::ProgramT& program) const {
+    size_t bytes = 0;
+    for (const auto& [weight, reader] : readers_) {
+      const size_t width = program.weights[weight]->shape[1];
+      if (reader.sums_for == weight) bytes += width * width * sizeof(float);
+    }
+    return bytes;
   }
 
   // The means, by weight.
@@ -115,12 +126,32 @@ HessianSet::Matrix GramOf(const KernelTable& kernels, const TensorSet& weights, 
   return InputSums::Symmetric(std::move(gram), 1);
 }
 
+Result<std::unique_ptr<Executor>> Observing(const KernelTable& kernels,
+                                            const schema::ProgramT& program,
+                                            const TensorSet& weights,
+                                            const CalibrationOptions& options, size_t batch) {
+  ExecutorOptions wanted;
+  wanted.mode = Mode::kObserve;
+  wanted.precision = options.precision;
+  wanted.batch = batch;
+  wanted.length = options.length;
+  return Executor::Create(kernels, program, weights, wanted);
+}
+
 }  // namespace
+
+Result<size_t> CalibrationBytes(const KernelTable& kernels, const schema::ProgramT& program,
+                                const TensorSet& weights, const CalibrationOptions& options) {
+  GOLF_ASSIGN(const std::unique_ptr<Executor> executor,
+              Observing(kernels, program, weights, options, options.batch));
+  return executor->arena_bytes() + InputSums(kernels, program).Bytes(program);
+}
 
 Result<HessianSet> CollectHessians(const KernelTable& kernels, const schema::ProgramT& program,
                                    const TensorSet& weights, std::span<const int32_t> ids,
                                    const CalibrationOptions& options,
                                    const CalibrationProgress& progress) {
+  const auto start = std::chrono::steady_clock::now();
   GOLF_CHECK(options.length > 0 && options.batch > 0 && ids.size() % options.length == 0);
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || static_cast<uint32_t>(ids[i]) >= program.vocab_size) {
@@ -136,12 +167,7 @@ Result<HessianSet> CollectHessians(const KernelTable& kernels, const schema::Pro
   for (size_t first = 0; first < windows;) {
     const size_t batch = std::min(options.batch, windows - first);
     if (batch != executor_batch) {
-      ExecutorOptions wanted;
-      wanted.mode = Mode::kObserve;
-      wanted.precision = options.precision;
-      wanted.batch = batch;
-      wanted.length = options.length;
-      GOLF_ASSIGN(executor, Executor::Create(kernels, program, weights, wanted));
+      GOLF_ASSIGN(executor, Observing(kernels, program, weights, options, batch));
       executor_batch = batch;
     }
     executor->Observe(ids.subspan(first * options.length, batch * options.length),
@@ -161,6 +187,7 @@ Result<HessianSet> CollectHessians(const KernelTable& kernels, const schema::Pro
     const std::string& name = program.weights[table]->name;
     if (!set.by_weight.contains(name)) set.by_weight[name] = GramOf(kernels, weights, weight);
   }
+  set.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return set;
 }
 

@@ -25,11 +25,15 @@ struct CalibrationOptions {
 // Called after each pass with the tokens read so far; returning false ends the calibration with kInterrupted.
 using CalibrationProgress = std::function<bool(uint64_t tokens)>;
 
-// ids: whole windows of `length` tokens, below the vocabulary's size (kBadData otherwise). `tokens` is set in the result,
-// source and program are left to the caller. The result does not depend on the number of threads.
+// ids: whole windows of `length` tokens, below the vocabulary's size (kBadData otherwise). `tokens` and
+// `seconds` are set in the result, source and program are left to the caller. The result does not depend on the number of threads.
 Result<HessianSet> CollectHessians(const KernelTable& kernels, const schema::ProgramT& program,
                                    const TensorSet& weights, std::span<const int32_t> ids,
                                    const CalibrationOptions& options,
                                    const CalibrationProgress& progress = {});
+
+// What a collection holds at most: a pass and the sums.
+Result<size_t> CalibrationBytes(const KernelTable& kernels, const schema::ProgramT& program,
+                                const TensorSet& weights, const CalibrationOptions& options);
 
 }  // namespace golf

@@ -263,7 +263,8 @@ Status Run(const RunFlags& flags) {
   } else {
     PrintReport(facts, result);
   }
-  return CheckSeconds(limits, result.seconds());
+  return CheckSeconds("the evaluation", result.seconds(), "--max-eval-seconds",
+                      limits.max_eval_seconds);
 }
 
 int Main(int argc, char** argv) {

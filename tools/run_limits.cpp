@@ -1,7 +1,5 @@
 #include "tools/run_limits.h"
 
-#include <fmt/format.h>
-
 #include <filesystem>
 
 #include "artifact/budget.h"
@@ -38,12 +36,6 @@ Result<Limits> MeasureLimits(const LimitFlags& flags, uint64_t artifact_bytes) {
     GOLF_TRY((Budget{artifact_bytes, code, *flags.max_bytes}.Check()));
   }
   return limits;
-}
-
-Status CheckSeconds(const Limits& limits, double seconds) {
-  if (!limits.max_eval_seconds || seconds <= *limits.max_eval_seconds) return {};
-  return {Code::kOverBudget, fmt::format("the evaluation took {:.1f} s, --max-eval-seconds is {:g}",
-                                         seconds, *limits.max_eval_seconds)};
 }
 
 }  // namespace golf

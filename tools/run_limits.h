@@ -21,7 +21,4 @@ void AddLimitFlags(CLI::App& app, LimitFlags& flags);
 // Measures the files of code. kIo if one cannot be read, kOverBudget if they and the artifact are too large.
 Result<Limits> MeasureLimits(const LimitFlags& flags, uint64_t artifact_bytes);
 
-// kOverBudget if the evaluation took longer than it may.
-Status CheckSeconds(const Limits& limits, double seconds);
-
 }  // namespace golf

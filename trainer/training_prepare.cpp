@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "artifact/safetensors.h"
+#include "runtime/calibrate.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
 #include "trainer/initialise.h"
@@ -200,7 +201,15 @@ Result<size_t> TrainingRun::PeakBytes() const {
                 Executor::Create(kernels_, *program_, trainer_->weights(), options));
     validation_bytes = executor->arena_bytes();
   }
-  return trainer_->memory_bytes() + validation_bytes;
+  size_t calibration_bytes = 0;
+  if (!options_.hessians.empty()) {
+    CalibrationOptions options;
+    options.length = recipe_.network.window;
+    options.precision = recipe_.precision;
+    GOLF_ASSIGN(calibration_bytes,
+                CalibrationBytes(kernels_, *program_, trainer_->weights(), options));
+  }
+  return trainer_->memory_bytes() + std::max(validation_bytes, calibration_bytes);
 }
 
 }  // namespace golf

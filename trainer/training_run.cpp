@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "artifact/hessians.h"
 #include "artifact/safetensors.h"
 #include "kernels/base/check.h"
+#include "runtime/calibrate.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
 #include "trainer/saved_state.h"
@@ -158,22 +160,55 @@ Status TrainingRun::Interrupt() {
 // The checkpoint comes first: what follows may take long and can be repeated.
 Status TrainingRun::Finish() {
   if (last_saved_.empty() || last_saved_step_ != trainer_->step()) GOLF_TRY(Save());
+  if (!options_.hessians.empty()) GOLF_TRY(Calibrate());
   if (validation_) {
     GOLF_TRY(ValidateWeights("raw", trainer_->weights()));
     if (recipe_.train.ema_decay > 0) GOLF_TRY(ValidateWeights("ema", trainer_->averaged()));
     if (trainer_->swa().count() > 0) GOLF_TRY(ValidateWeights("swa", trainer_->swa()));
   }
   if (options_.export_path.empty()) return {};
-  const TensorSet& exported = options_.export_weights == ExportedWeights::kRaw ? trainer_->weights()
-                              : options_.export_weights == ExportedWeights::kSwa
-                                  ? trainer_->swa()
-                                  : trainer_->averaged();
-  if (exported.count() == 0) {
-    return {Code::kUsage,
-            "--export-weights swa: no snapshot was taken; raise swa.below above the last "
-            "learning-rate factors"};
+  GOLF_ASSIGN(const TensorSet* exported, FinalWeights());
+  return WriteSafetensors(options_.export_path, Views(*exported));
+}
+
+Result<const TensorSet*> TrainingRun::FinalWeights() const {
+  const TensorSet& weights = options_.export_weights == ExportedWeights::kRaw ? trainer_->weights()
+                             : options_.export_weights == ExportedWeights::kSwa
+                                 ? trainer_->swa()
+                                 : trainer_->averaged();
+  if (weights.count() == 0) {
+    return Status(Code::kUsage,
+                  "--export-weights swa: no snapshot was taken; raise swa.below above the last "
+                  "learning-rate factors");
   }
-  return WriteSafetensors(options_.export_path, Views(exported));
+  return &weights;
+}
+
+// As golf-pack --calibrate does it with the same shards, but on the clock.
+Status TrainingRun::Calibrate() {
+  const Clock::time_point start = Clock::now();
+  const size_t length = recipe_.network.window;
+  const size_t windows =
+      std::min<uint64_t>(options_.calibration_windows, stream_->tokens() / (length + 1));
+  std::vector<int32_t> ids(windows * length), targets(length);
+  for (size_t i = 0; i < windows; ++i) {
+    GOLF_TRY(stream_->ReadSpan(i * (length + 1), {ids.data() + i * length, length}, targets));
+  }
+  GOLF_ASSIGN(const TensorSet* weights, FinalWeights());
+  CalibrationOptions options;
+  options.length = length;
+  options.precision = recipe_.precision;
+  const uint64_t trained = trainer_->step() * recipe_.train.batch.tokens;
+  GOLF_ASSIGN(HessianSet hessians,
+              CollectHessians(kernels_, *program_, *weights, ids, options,
+                              [&](uint64_t) { return observer_.Proceed(trained); }));
+  calibration_seconds_ = hessians.seconds = MillisecondsSince(start) / 1000;
+  hessians.source = fmt::format("{}", fmt::join(options_.data, " "));
+  hessians.program = SerialiseProgram(*program_);
+  GOLF_TRY(WriteHessians(options_.hessians, hessians));
+  observer_.Calibrated(ids.size(), calibration_seconds_);
+  return log_->Calibration(trainer_->step(), ids.size(), options_.hessians, train_seconds(),
+                           calibration_seconds_);
 }
 
 }  // namespace golf

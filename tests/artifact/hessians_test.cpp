@@ -17,6 +17,7 @@ HessianSet Sample() {
   HessianSet set;
   set.by_weight = {{"q", shared}, {"k", shared}, {"o", own}};
   set.tokens = 99;
+  set.seconds = 1.5;
   set.source = "train.bin";
   set.program = {1, 2, 3};
   return set;
@@ -34,6 +35,7 @@ TEST(Hessians, ComeBackFromAFileAndAreStillShared) {
     EXPECT_EQ(*read->by_weight.at(weight), *matrix) << weight;
   EXPECT_EQ(read->by_weight.at("q"), read->by_weight.at("k"));
   EXPECT_EQ(read->tokens, 99U);
+  EXPECT_EQ(read->seconds, 1.5);
   EXPECT_EQ(read->source, "train.bin");
   EXPECT_EQ(read->program, want.program);
   EXPECT_TRUE(read->Find("nobody").empty());

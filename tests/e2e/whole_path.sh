@@ -46,7 +46,7 @@ done
 data=(--data 'data/golf_train_*.bin' --val 'data/golf_val_*.bin' --tokenizer data/tokenizer.model --quiet)
 train() { golf-train "${recipe[@]}" "${data[@]}" "$@" >/dev/null; }
 
-train --out run --export ema.safetensors
+train --out run --export ema.safetensors --save-hessians run.hessians --calibrate-windows 4
 checkpoint=run/step-00000030.ckpt
 mapfile -t losses < <(grep '"weights":"raw"' run/log.jsonl | grep -o '"bits_per_byte":[0-9.]*' | cut -d: -f2)
 must "training lowers the bits per byte of text it has not seen" less "${losses[-1]}" "$(awk -v x="${losses[0]}" 'BEGIN { print x / 2 }')"
@@ -60,6 +60,14 @@ pack stopped/step-00000030.ckpt --preset pr668 -o resumed.ptz
 must "stopping and resuming changes no bit" cmp model.ptz resumed.ptz
 pack $checkpoint --preset pr668 -o again.ptz
 must "packing twice gives the same file" cmp model.ptz again.ptz
+
+must "a run that took too long is exit code 5" exits_with 5 train --out run --resume --max-train-seconds 0.000001
+gptq=(--preset int5 --level 1)
+pack $checkpoint "${gptq[@]}" --hessians run.hessians -o trained.ptz
+pack $checkpoint "${gptq[@]}" --calibrate 'data/golf_train_*.bin' --calibrate-windows 4 --precision bf16 -o calibrated.ptz
+must "Hessians collected after the last step are those that packing would collect" cmp trained.ptz calibrated.ptz
+must "and their seconds count" exits_with 5 \
+  golf-pack $checkpoint "${gptq[@]}" --hessians run.hessians --max-train-seconds 0.000001 --dry-run
 
 bytes=$(stat -c %s model.ptz)
 head -c 100 /dev/zero >code.py
