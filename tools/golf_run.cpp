@@ -14,6 +14,7 @@
 #include "kernels/threads.h"
 #include "runtime/audit_log.h"
 #include "runtime/evaluate.h"
+#include "runtime/hidden_offset.h"
 #include "runtime/program.h"
 #include "runtime/receipt.h"
 #include "schemas/program_generated.h"
@@ -207,6 +208,9 @@ Status Run(const RunFlags& flags) {
   RunFacts facts;
   GOLF_ASSIGN(facts.ttt, TttOptionsOf(flags.ttt));
   GOLF_ASSIGN(Network network, LoadNetwork(flags, facts));
+  if (facts.ttt && facts.ttt->hidden_offset) {
+    GOLF_TRY(AddHiddenOffset(*network.program, network.weights));
+  }
   GOLF_ASSIGN(const Limits limits, MeasureLimits(flags.limits, facts.artifact_bytes));
   facts.precision = flags.precision;
   facts.protocol = flags.protocol;

@@ -99,6 +99,14 @@ must "the receipt holds the hash of the log's last line" \
   test "$(field audit_head_sha256 ttt.json)" = "\"$(tail -n 1 ttt.audit | tr -d '\n' | sha256sum | cut -d' ' -f1)\""
 must "every check of legality passes, test-time training on" \
   golf-run model.ptz 'data/golf_val_*.bin' --stride 32 --check all --check-samples 4 --limit-tokens 1500 "${ttt[@]}" --quiet
+slot=(--ttt-preset slot --ttt-chunk 64)
+score model.ptz slot.json "${slot[@]}" --audit slot.audit
+must "an offset on the last hidden state, learnt from what was scored, lowers bits per byte" \
+  less "$(field val_bpb slot.json)" "$(field val_bpb plain.json)"
+must "and its run is legal by log and receipt" \
+  golf-inspect verify slot.audit --artifact model.ptz --shards 'data/golf_val_*.bin' --receipt slot.json
+must "and by every check" \
+  golf-run model.ptz 'data/golf_val_*.bin' --stride 32 --check all --check-samples 4 --limit-tokens 1500 "${slot[@]}" --quiet
 limited() { golf-run model.ptz 'data/golf_val_*.bin' --plain --receipt limits.json --quiet "$@"; }
 must "artifact and code that fit the budget are scored" limited --code code.py --max-bytes $((bytes + 100))
 must "and the receipt says their sum" test "$(field total_bytes limits.json)" = $((bytes + 100))
