@@ -85,6 +85,12 @@ void AddFlags(CLI::App& app, Flags& f) {
       ->check(CLI::Range(1, 65536).description(""))
       ->capture_default_str()
       ->type_name("N");
+  output
+      ->add_option("--calibrate-every", t.calibrate_every,
+                   "Collect them while training: every N steps once the learning-rate factor is "
+                   "below 0.8, from the first windows of a step")
+      ->check(CLI::PositiveNumber.description(""))
+      ->type_name("N");
 
   auto* how = app.add_option_group("How");
   how->add_option(

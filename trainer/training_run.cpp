@@ -7,7 +7,6 @@
 #include "artifact/hessians.h"
 #include "artifact/safetensors.h"
 #include "kernels/base/check.h"
-#include "runtime/calibrate.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
 #include "trainer/saved_state.h"
@@ -96,6 +95,7 @@ Status TrainingRun::TrainStep() {
     return log_->Skipped(step, report.status().message());
   }
   bad_steps_ = 0;
+  GOLF_TRY(ObserveIfDue(report->lr_factor));
   cursor_ = position % stream_->tokens();
   const double step_ms = MillisecondsSince(start);
   elapsed_ms_ += step_ms;
@@ -132,8 +132,9 @@ Status TrainingRun::Save() {
   contents.program = program;
   contents.recipe = recipe_.text;
   contents.tokenizer = tokenizer_;
-  WriteSavedState({trainer_->state(), recipe_.seed, cursor_, stream_->tokens(), elapsed_ms_},
-                  contents);
+  SavedState state{trainer_->state(), recipe_.seed, cursor_, stream_->tokens(), elapsed_ms_, {}};
+  if (collector_) state.hessians = collector_->state();
+  WriteSavedState(state, contents);
   GOLF_ASSIGN(last_saved_, folder_->Save(trainer_->step(), contents, options_.keep));
   last_saved_step_ = trainer_->step();
   last_save_time_ = Clock::now();
@@ -184,9 +185,32 @@ Result<const TensorSet*> TrainingRun::FinalWeights() const {
   return &weights;
 }
 
-// As golf-pack --calibrate does it with the same shards, but on the clock.
-Status TrainingRun::Calibrate() {
-  const Clock::time_point start = Clock::now();
+CalibrationOptions TrainingRun::CalibrationSettings() const {
+  CalibrationOptions options;
+  options.length = recipe_.network.window;
+  options.precision = recipe_.precision;
+  return options;
+}
+
+// Part of the step: on its clock, and not to be interrupted.
+Status TrainingRun::ObserveIfDue(double lr_factor) {
+  if (!collector_ || lr_factor >= kOnlineCalibrationBelow ||
+      trainer_->step() % options_.calibrate_every != 0) {
+    return {};
+  }
+  const size_t tokens = options_.calibration_windows * recipe_.network.window;
+  return collector_->Add(std::span(ids_).first(std::min(tokens, ids_.size())), {});
+}
+
+// As golf-pack --calibrate collects them from the same shards, or as training has.
+Result<HessianSet> TrainingRun::Hessians(const TensorSet& weights) {
+  if (collector_) {
+    if (collector_->state().tokens > 0) return collector_->Finish(weights);
+    return Status(Code::kUsage,
+                  fmt::format("--calibrate-every {}: no such step had a learning-rate factor below "
+                              "{}; --resume without it collects now",
+                              options_.calibrate_every, kOnlineCalibrationBelow));
+  }
   const size_t length = recipe_.network.window;
   const size_t windows =
       std::min<uint64_t>(options_.calibration_windows, stream_->tokens() / (length + 1));
@@ -194,20 +218,21 @@ Status TrainingRun::Calibrate() {
   for (size_t i = 0; i < windows; ++i) {
     GOLF_TRY(stream_->ReadSpan(i * (length + 1), {ids.data() + i * length, length}, targets));
   }
-  GOLF_ASSIGN(const TensorSet* weights, FinalWeights());
-  CalibrationOptions options;
-  options.length = length;
-  options.precision = recipe_.precision;
   const uint64_t trained = trainer_->step() * recipe_.train.batch.tokens;
-  GOLF_ASSIGN(HessianSet hessians,
-              CollectHessians(kernels_, *program_, *weights, ids, options,
-                              [&](uint64_t) { return observer_.Proceed(trained); }));
+  return CollectHessians(kernels_, *program_, weights, ids, CalibrationSettings(),
+                         [&](uint64_t) { return observer_.Proceed(trained); });
+}
+
+Status TrainingRun::Calibrate() {
+  const Clock::time_point start = Clock::now();
+  GOLF_ASSIGN(const TensorSet* weights, FinalWeights());
+  GOLF_ASSIGN(HessianSet hessians, Hessians(*weights));
   calibration_seconds_ = hessians.seconds = MillisecondsSince(start) / 1000;
   hessians.source = fmt::format("{}", fmt::join(options_.data, " "));
   hessians.program = SerialiseProgram(*program_);
   GOLF_TRY(WriteHessians(options_.hessians, hessians));
-  observer_.Calibrated(ids.size(), calibration_seconds_);
-  return log_->Calibration(trainer_->step(), ids.size(), options_.hessians, train_seconds(),
+  observer_.Calibrated(hessians.tokens, calibration_seconds_);
+  return log_->Calibration(trainer_->step(), hessians.tokens, options_.hessians, train_seconds(),
                            calibration_seconds_);
 }
 

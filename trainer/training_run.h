@@ -10,6 +10,7 @@
 
 #include "artifact/tokenizer_info.h"
 #include "kernels/base/status.h"
+#include "runtime/calibrate.h"
 #include "runtime/token_stream.h"
 #include "trainer/output_folder.h"
 #include "trainer/recipe.h"
@@ -52,7 +53,12 @@ struct TrainingOptions {
   std::string
       hessians;  // file for the final weights' Hessians, collected on the clock; may be empty
   size_t calibration_windows = 64;  // of the training text's beginning, for them
+  // Collect them while training instead: from the first of a step's windows, every so many steps once the learning-rate
+  // factor is below kOnlineCalibrationBelow; 0: after the last step.
+  uint64_t calibrate_every = 0;
 };
+
+inline constexpr double kOnlineCalibrationBelow = 0.8;  // PR 1251
 
 // Told what happens. The default does nothing.
 class TrainingObserver {
@@ -110,6 +116,9 @@ class TrainingRun {
   Status Interrupt();
   Status Finish();
   Result<const TensorSet*> FinalWeights() const;
+  CalibrationOptions CalibrationSettings() const;
+  Status ObserveIfDue(double lr_factor);
+  Result<HessianSet> Hessians(const TensorSet& weights);
   Status Calibrate();
   ValidationPass Pass() const;
 
@@ -123,6 +132,7 @@ class TrainingRun {
   std::optional<TrainingStream> stream_;
   std::optional<TokenStream> validation_;
   std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<HessianCollector> collector_;  // while training
   std::optional<TrainingLog> log_;
   std::vector<std::string> notes_;  // made before the log was open
 

@@ -146,6 +146,40 @@ TEST_F(Run, HessiansAreTheOnesThatPackingWouldCollectFromTheFinalWeights) {
     EXPECT_EQ(*hessians->by_weight.at(weight), *matrix) << weight;
 }
 
+TEST_F(Run, HessiansCollectedWhileTrainingDoNotDependOnStops) {
+  TrainingOptions unbroken = Options("unbroken");
+  unbroken.hessians = folder_ + "/unbroken.hessians";
+  unbroken.calibrate_every = 2;
+  unbroken.calibration_windows = 3;
+  ASSERT_TRUE(Train(unbroken).ok());
+  TrainingOptions broken = unbroken;
+  broken.out = folder_ + "/broken";
+  broken.hessians = folder_ + "/broken.hessians";
+  for (const uint64_t stop : {9, 11}) {
+    broken.stop_after_steps = stop;
+    broken.start = StartMode::kResume;
+    (void)Train(broken);  // too early for a Hessian, perhaps
+  }
+  broken.stop_after_steps = 0;
+  const Status resumed = Train(broken);
+  ASSERT_TRUE(resumed.ok()) << resumed.message();
+  const auto a = ReadHessians(unbroken.hessians), b = ReadHessians(broken.hessians);
+  ASSERT_TRUE(a.ok() && b.ok());
+  EXPECT_GT(a->tokens, 3U * 8);
+  EXPECT_EQ(a->tokens, b->tokens);
+  for (const auto& [weight, matrix] : a->by_weight)
+    EXPECT_EQ(*matrix, *b->by_weight.at(weight)) << weight;
+
+  unbroken.out = folder_ + "/never";
+  unbroken.overrides = {"schedule.warmdown_iters=0"};
+  const Status never = Train(unbroken);
+  EXPECT_EQ(never.code(), Code::kUsage);
+  EXPECT_THAT(never.message(), HasSubstr("--calibrate-every"));
+  unbroken.hessians.clear();
+  unbroken.out = folder_ + "/nowhere";
+  EXPECT_THAT(Train(unbroken).message(), HasSubstr("--save-hessians"));
+}
+
 TEST_F(Run, AnInterruptedCalibrationIsMadeUpForByResuming) {
   struct StopsAfterTheLastStep : TrainingObserver {
     bool Proceed(uint64_t /*targets_done*/) override { return !done; }
