@@ -112,6 +112,14 @@ must "artifact and code that fit the budget are scored" limited --code code.py -
 must "and the receipt says their sum" test "$(field total_bytes limits.json)" = $((bytes + 100))
 must "one byte less is exit code 5" exits_with 5 limited --code code.py --max-bytes $((bytes + 99))
 must "so is an evaluation that takes too long" exits_with 5 limited --max-eval-seconds 0.000001
+golf-pack $checkpoint "${gptq[@]}" --hessians run.hessians --json -o made.ptz >made.json
+must "what golf-pack measured enters the receipt" \
+  golf-run made.ptz 'data/golf_val_*.bin' --plain --receipt made.receipt --quiet --packing made.json --max-train-seconds 600
+must "to the digit" test "$(field calibration_seconds made.receipt)" = "$(field calibration_seconds made.json)"
+made() { golf-run made.ptz 'data/golf_val_*.bin' --plain --quiet "$@"; }
+must "training that took too long is exit code 5" exits_with 5 made --packing made.json --max-train-seconds 0.000001
+must "a report of another artifact is exit code 4" exits_with 4 limited --packing made.json
+must "and so is what is no report" exits_with 4 made --packing plain.json
 verify() { golf-inspect verify "$1" --artifact model.ptz --shards 'data/golf_val_*.bin' --receipt ttt.json; }
 must "the log proves that the run was legal, and fits artifact, shards and receipt" verify ttt.audit
 sed '4s/"count":[0-9]*/"count":1/' ttt.audit >forged.audit
