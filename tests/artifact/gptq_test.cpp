@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "artifact/packing.h"
 #include "artifact/prune.h"
 #include "tests/artifact/correlated.h"
 
@@ -168,6 +169,26 @@ TEST(Gptq, MakesUpForPrunedWeightsWhichStayZero) {
   }
   EXPECT_LT(OutputError(sample.view(), with, sample.hessian),
             0.5 * OutputError(sample.view(), without, sample.hessian));
+}
+
+// PR 1004 rounded its tables although it pruned them.
+TEST(Gptq, MakesUpForPrunedTablesWhereTheReferenceDoesNot) {
+  const Correlated sample(1100, 64, 8);
+  const TensorView table{"tok_emb.weight", sample.shape, sample.weights};
+  HessianSet hessians;
+  hessians.by_weight["tok_emb.weight"] = std::make_shared<const std::vector<float>>(sample.hessian);
+  EncodeOptions options{&hessians, {}, 0.1};
+  const auto error = [&] {
+    const auto encoded = EncodeTensors(*FindPacking("pr1004"), {&table, 1}, options);
+    EXPECT_TRUE(encoded.ok());
+    return OutputError(table, encoded->front(), sample.hessian);
+  };
+  const double ours = error();
+  options.gptq.mode = GptqMode::kReference;
+  const double reference = error();
+  options.hessians = nullptr;
+  EXPECT_EQ(reference, error());
+  EXPECT_LT(ours, 0.5 * reference);
 }
 
 TEST(Prune, DropsWhatIsStrictlyBelowTheQuantile) {
