@@ -57,6 +57,9 @@ TEST(Hessians, AreRefusedWhereTheyAreNone) {
   contents.integers[std::string(kHessianOf) + "k"] = 1;
   EXPECT_EQ(verdict().code(), Code::kBadData) << "an index of none";
   contents.integers.erase(std::string(kHessianOf) + "k");
+  contents.reals[std::string(kHessianSeconds)] = -1;
+  EXPECT_EQ(verdict().code(), Code::kBadData) << "a time that nothing takes";
+  contents.reals.clear();
   triangle[3] = -3;
   EXPECT_EQ(verdict().code(), Code::kBadData) << "a negative diagonal";
   triangle.resize(5);
