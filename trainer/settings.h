@@ -87,6 +87,8 @@ struct TrainSettings {
   AdamWSettings adamw;
   MuonSettings muon;
   std::vector<OptimizerGroup> groups;
+  double focal_gamma =
+      0;  // > 0: trains on the focal loss (ExecutorOptions) instead of the mean NLL
   double grad_clip_norm = 0.3;  // global 2-norm; 0: off
   double ema_decay = 0.997;     // of the weights, after each step; 0: no average is kept
   SwaSettings swa;

@@ -10,6 +10,7 @@
 
 #include "artifact/tokenizer_info.h"
 #include "kernels/base/status.h"
+#include "runtime/calibrate.h"
 #include "runtime/token_stream.h"
 #include "trainer/output_folder.h"
 #include "trainer/recipe.h"
@@ -47,8 +48,17 @@ struct TrainingOptions {
   bool skip_bad_steps =
       false;  // pass over the tokens of a step with a NaN or infinity instead of stopping
   std::string export_path;  // safetensors written at the end; may be empty
-  ExportedWeights export_weights = ExportedWeights::kEma;
+  ExportedWeights export_weights =
+      ExportedWeights::kEma;  // which are final: to be exported and packed
+  std::string
+      hessians;  // file for the final weights' Hessians, collected on the clock; may be empty
+  size_t calibration_windows = 64;  // of the training text's beginning, for them
+  // Collect them while training instead: from the first of a step's windows, every so many steps once the learning-rate
+  // factor is below kOnlineCalibrationBelow; 0: after the last step.
+  uint64_t calibrate_every = 0;
 };
+
+inline constexpr double kOnlineCalibrationBelow = 0.8;  // PR 1251
 
 // Told what happens. The default does nothing.
 class TrainingObserver {
@@ -57,6 +67,7 @@ class TrainingObserver {
   // Asked before each pass; targets trained on since the run's first step. False ends the run with a checkpoint.
   virtual bool Proceed(uint64_t /*targets_done*/) { return true; }
   virtual void Stepped(const StepReport&, double /*tokens_per_second*/) {}
+  virtual void Calibrated(uint64_t /*tokens*/, double /*seconds*/) {}
   virtual void Validated(uint64_t /*step*/, const char* /*weights*/, const ValidationResult&) {}
   virtual void Saved(uint64_t /*step*/, const std::string& /*path*/) {}
   virtual void Noted(const std::string& /*text*/) {}
@@ -80,6 +91,9 @@ class TrainingRun {
   const TrainingStream& stream() const { return *stream_; }
   uint64_t last_step()
       const;  // steps done when the run ends (by steps; a wall clock may end it earlier)
+  // What the challenge's clock for training shows: steps, in this run and those that it resumed, and the calibration.
+  double train_seconds() const { return elapsed_ms_ / 1000; }
+  double calibration_seconds() const { return calibration_seconds_; }
   // Bytes of weights, optimizer and passes: what the run will hold at most, without the token files.
   Result<size_t> PeakBytes() const;
 
@@ -101,6 +115,11 @@ class TrainingRun {
   Status ValidateWeights(const char* name, const TensorSet& weights);
   Status Interrupt();
   Status Finish();
+  Result<const TensorSet*> FinalWeights() const;
+  CalibrationOptions CalibrationSettings() const;
+  Status ObserveIfDue(double lr_factor);
+  Result<HessianSet> Hessians(const TensorSet& weights);
+  Status Calibrate();
   ValidationPass Pass() const;
 
   const KernelTable& kernels_;
@@ -113,11 +132,13 @@ class TrainingRun {
   std::optional<TrainingStream> stream_;
   std::optional<TokenStream> validation_;
   std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<HessianCollector> collector_;  // while training
   std::optional<TrainingLog> log_;
   std::vector<std::string> notes_;  // made before the log was open
 
   uint64_t cursor_ = 0;    // stream position of the next span
   double elapsed_ms_ = 0;  // training time: steps only, no validation, no checkpoints
+  double calibration_seconds_ = 0;
   std::string last_saved_;
   uint64_t last_saved_step_ = 0;
   std::chrono::steady_clock::time_point last_save_time_;

@@ -19,6 +19,7 @@ HessianSet Sample() {
   HessianSet set;
   set.by_weight = {{"q", shared}, {"k", shared}, {"o", own}};
   set.tokens = 99;
+  set.seconds = 1.5;
   set.source = "train.bin";
   set.program = {1, 2, 3};
   return set;
@@ -36,6 +37,7 @@ TEST(Hessians, ComeBackFromAFileAndAreStillShared) {
     EXPECT_EQ(*read->by_weight.at(weight), *matrix) << weight;
   EXPECT_EQ(read->by_weight.at("q"), read->by_weight.at("k"));
   EXPECT_EQ(read->tokens, 99U);
+  EXPECT_EQ(read->seconds, 1.5);
   EXPECT_EQ(read->source, "train.bin");
   EXPECT_EQ(read->program, want.program);
   EXPECT_TRUE(read->Find("nobody").empty());
@@ -57,6 +59,9 @@ TEST(Hessians, AreRefusedWhereTheyAreNone) {
   contents.integers[std::string(kHessianOf) + "k"] = 1;
   EXPECT_EQ(verdict().code(), Code::kBadData) << "an index of none";
   contents.integers.erase(std::string(kHessianOf) + "k");
+  contents.reals[std::string(kHessianSeconds)] = -1;
+  EXPECT_EQ(verdict().code(), Code::kBadData) << "a time that nothing takes";
+  contents.reals.clear();
   triangle[3] = -3;
   EXPECT_EQ(verdict().code(), Code::kBadData) << "a negative diagonal";
   triangle.resize(5);
