@@ -48,6 +48,10 @@ Result<HessianSet> HessiansOf(const CheckpointContents& contents) {
   }
   HessianSet set;
   set.source = contents.recipe;
+  const auto seconds = contents.reals.find(std::string(kHessianSeconds));
+  if (seconds != contents.reals.end()) set.seconds = seconds->second;
+  if (!(std::isfinite(set.seconds) && set.seconds >= 0))
+    return bad("a calibration took no such time");
   set.program.assign(contents.program.begin(), contents.program.end());
   for (const auto& [key, value] : contents.integers) {
     if (key == kHessianTokens) set.tokens = value;

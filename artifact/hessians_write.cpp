@@ -40,6 +40,7 @@ Status WriteHessians(const std::string& path, const HessianSet& hessians) {
     group.tensors.push_back({names[i], {&sizes[i], 1}, triangles[i]});
   contents.groups = {std::move(group)};
   contents.integers[std::string(kHessianTokens)] = hessians.tokens;
+  if (hessians.seconds > 0) contents.reals[std::string(kHessianSeconds)] = hessians.seconds;
   contents.recipe = hessians.source;
   contents.program = hessians.program;
   return WriteCheckpoint(path, contents);

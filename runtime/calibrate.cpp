@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -19,7 +21,8 @@ using schema::Operation;
 // The sums of x x^T, one matrix for each value that a Linear step reads.
 class InputSums {
  public:
-  InputSums(const KernelTable& kernels, const schema::ProgramT& program) : kernels_(kernels) {
+  InputSums(const KernelTable& kernels, const schema::ProgramT& program)
+      : kernels_(kernels), program_(program) {
     for (const auto& step : program.steps) {
       if (step->operation.type != Operation::Linear) continue;
       const uint32_t weight = step->weights[0], value = step->inputs[0];
@@ -36,9 +39,7 @@ class InputSums {
 
   void Add(size_t weight, size_t rows, size_t width, const float* inputs) {
     if (readers_.at(weight).sums_for != weight) return;
-    Sum& sum = sums_[weight];
-    if (sum.matrix.empty()) sum.matrix.resize(width * width);
-    sum.rows += rows;
+    Sum& sum = SumOf(weight, width);
     if (!sum.product || sum.product_rows != rows) {
       sum.product.emplace(kernels_.make_gemm(
           {.m = width, .n = width, .k = rows, .transpose_a = true, .add = true}));
@@ -47,11 +48,43 @@ class InputSums {
     sum.product->Run(inputs, inputs, sum.matrix.data());
   }
 
-  // The means, by weight.
-  std::unordered_map<size_t, HessianSet::Matrix> Means() {
+  // Of the sums, once all weights have inputs.
+  size_t Bytes() const {
+    size_t bytes = 0;
+    for (const auto& [weight, reader] : readers_) {
+      const size_t width = program_.weights[weight]->shape[1];
+      if (reader.sums_for == weight) bytes += width * width * sizeof(float);
+    }
+    return bytes;
+  }
+
+  std::vector<TensorView> Views() const {
+    std::vector<TensorView> views;
+    for (const auto& [weight, sum] : sums_)
+      views.push_back({program_.weights[weight]->name, sum.shape, sum.matrix});
+    return views;
+  }
+
+  // False if these are not the sums of this program, each once.
+  bool Load(std::span<const TensorView> views) {
+    sums_.clear();
+    for (const auto& [weight, reader] : readers_) {
+      if (reader.sums_for != weight) continue;
+      Sum& sum = SumOf(weight, program_.weights[weight]->shape[1]);
+      const auto view = std::ranges::find(views, program_.weights[weight]->name, &TensorView::name);
+      if (view == views.end() || !std::ranges::equal(view->shape, sum.shape)) return false;
+      sum.matrix.assign(view->data.begin(), view->data.end());
+    }
+    return sums_.size() == views.size();
+  }
+
+  // The means over `tokens` rows of each step, by weight.
+  std::unordered_map<size_t, HessianSet::Matrix> Means(uint64_t tokens) const {
     std::unordered_map<size_t, HessianSet::Matrix> means;
-    for (auto& [weight, sum] : sums_)
-      means[weight] = Symmetric(std::move(sum.matrix), 1.0 / static_cast<double>(sum.rows));
+    for (const auto& [weight, sum] : sums_) {
+      const auto rows = static_cast<double>(tokens * readers_.at(weight).steps);
+      means[weight] = Symmetric(sum.matrix, 1.0 / rows);
+    }
     for (const auto& [weight, reader] : readers_) means[weight] = means.at(reader.sums_for);
     return means;
   }
@@ -76,15 +109,25 @@ class InputSums {
     size_t sums_for = 0;  // the weight under which its inputs are summed
   };
   struct Sum {
+    std::vector<uint32_t> shape;  // (C, C)
     std::vector<float> matrix;
-    uint64_t rows = 0;
     std::optional<WholeProduct> product;
     size_t product_rows = 0;
   };
+  Sum& SumOf(size_t weight, size_t width) {
+    Sum& sum = sums_[weight];
+    if (sum.matrix.empty()) {
+      sum.matrix.resize(width * width);
+      sum.shape.assign(2, static_cast<uint32_t>(width));
+    }
+    return sum;
+  }
+
   const KernelTable& kernels_;
+  const schema::ProgramT& program_;
   std::unordered_map<size_t, Reader> readers_;
   std::unordered_map<uint32_t, size_t> first_reader_;  // by value
-  std::unordered_map<size_t, Sum> sums_;
+  std::map<size_t, Sum> sums_;
 };
 
 // Tables whose rows are only ever read by one Linear step: table -> that step's weight.
@@ -115,53 +158,114 @@ HessianSet::Matrix GramOf(const KernelTable& kernels, const TensorSet& weights, 
   return InputSums::Symmetric(std::move(gram), 1);
 }
 
+class Collector final : public HessianCollector {
+ public:
+  Collector(const KernelTable& kernels, const schema::ProgramT& program, const TensorSet& weights,
+            const CalibrationOptions& options)
+      : kernels_(kernels),
+        program_(program),
+        weights_(weights),
+        options_(options),
+        sums_(kernels, program) {}
+
+  Status Add(std::span<const int32_t> ids, const CalibrationProgress& progress) override {
+    const auto start = Clock::now();
+    const size_t length = options_.length;
+    GOLF_CHECK(ids.size() % length == 0);
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] < 0 || static_cast<uint32_t>(ids[i]) >= program_.vocab_size) {
+        return {Code::kBadData, fmt::format("calibration token {} is {}; the vocabulary has {}", i,
+                                            ids[i], program_.vocab_size)};
+      }
+    }
+    if (executor_) executor_->WeightsChanged();
+    for (size_t first = 0; first < ids.size() / length;) {
+      const size_t batch = std::min(options_.batch, ids.size() / length - first);
+      GOLF_TRY(Prepare(batch));
+      executor_->Observe(ids.subspan(first * length, batch * length),
+                         [&](size_t weight, size_t rows, size_t width, const float* inputs) {
+                           sums_.Add(weight, rows, width, inputs);
+                         });
+      first += batch;
+      tokens_ += batch * length;
+      if (progress && !progress(first * length))
+        return {Code::kInterrupted, "calibration interrupted; nothing was written"};
+    }
+    seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
+    return {};
+  }
+
+  Result<HessianSet> Finish(const TensorSet& weights) const override {
+    if (tokens_ == 0) return Status{Code::kBadData, "no calibration text"};
+    HessianSet set;
+    set.tokens = tokens_;
+    set.seconds = seconds_;
+    for (const auto& [weight, mean] : sums_.Means(tokens_))
+      set.by_weight[program_.weights[weight]->name] = mean;
+    for (const auto& [table, weight] : TablesBehindLinear(program_)) {
+      const std::string& name = program_.weights[table]->name;
+      if (!set.by_weight.contains(name)) set.by_weight[name] = GramOf(kernels_, weights, weight);
+    }
+    return set;
+  }
+
+  State state() const override { return {tokens_, sums_.Views()}; }
+
+  Status Load(const State& state) override {
+    tokens_ = state.tokens;
+    if (tokens_ == 0 || sums_.Load(state.sums)) return {};
+    return {Code::kBadData, "the sums of Hessians are not those of this network"};
+  }
+
+  Result<size_t> PeakBytes() override {
+    GOLF_TRY(Prepare(options_.batch));
+    return executor_->arena_bytes() + sums_.Bytes();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Status Prepare(size_t batch) {
+    if (executor_ && executor_batch_ == batch) return {};
+    executor_.reset();
+    ExecutorOptions wanted;
+    wanted.mode = Mode::kObserve;
+    wanted.precision = options_.precision;
+    wanted.batch = batch;
+    wanted.length = options_.length;
+    GOLF_ASSIGN(executor_, Executor::Create(kernels_, program_, weights_, wanted));
+    executor_batch_ = batch;
+    return {};
+  }
+
+  const KernelTable& kernels_;
+  const schema::ProgramT& program_;
+  const TensorSet& weights_;
+  const CalibrationOptions options_;
+  InputSums sums_;
+  uint64_t tokens_ = 0;
+  double seconds_ = 0;
+  std::unique_ptr<Executor> executor_;
+  size_t executor_batch_ = 0;
+};
+
 }  // namespace
+
+std::unique_ptr<HessianCollector> HessianCollector::Create(const KernelTable& kernels,
+                                                           const schema::ProgramT& program,
+                                                           const TensorSet& weights,
+                                                           const CalibrationOptions& options) {
+  GOLF_CHECK(options.length > 0 && options.batch > 0);
+  return std::make_unique<Collector>(kernels, program, weights, options);
+}
 
 Result<HessianSet> CollectHessians(const KernelTable& kernels, const schema::ProgramT& program,
                                    const TensorSet& weights, std::span<const int32_t> ids,
                                    const CalibrationOptions& options,
                                    const CalibrationProgress& progress) {
-  GOLF_CHECK(options.length > 0 && options.batch > 0 && ids.size() % options.length == 0);
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] < 0 || static_cast<uint32_t>(ids[i]) >= program.vocab_size) {
-      return Status{Code::kBadData, fmt::format("calibration token {} is {}; the vocabulary has {}",
-                                                i, ids[i], program.vocab_size)};
-    }
-  }
-  InputSums sums(kernels, program);
-  const size_t windows = ids.size() / options.length;
-  if (windows == 0) return Status{Code::kBadData, "no calibration text"};
-  std::unique_ptr<Executor> executor;
-  size_t executor_batch = 0;
-  for (size_t first = 0; first < windows;) {
-    const size_t batch = std::min(options.batch, windows - first);
-    if (batch != executor_batch) {
-      ExecutorOptions wanted;
-      wanted.mode = Mode::kObserve;
-      wanted.precision = options.precision;
-      wanted.batch = batch;
-      wanted.length = options.length;
-      GOLF_ASSIGN(executor, Executor::Create(kernels, program, weights, wanted));
-      executor_batch = batch;
-    }
-    executor->Observe(ids.subspan(first * options.length, batch * options.length),
-                      [&](size_t weight, size_t rows, size_t width, const float* inputs) {
-                        sums.Add(weight, rows, width, inputs);
-                      });
-    first += batch;
-    if (progress && !progress(first * options.length))
-      return Status{Code::kInterrupted, "calibration interrupted; nothing was written"};
-  }
-
-  HessianSet set;
-  set.tokens = ids.size();
-  for (const auto& [weight, mean] : sums.Means())
-    set.by_weight[program.weights[weight]->name] = mean;
-  for (const auto& [table, weight] : TablesBehindLinear(program)) {
-    const std::string& name = program.weights[table]->name;
-    if (!set.by_weight.contains(name)) set.by_weight[name] = GramOf(kernels, weights, weight);
-  }
-  return set;
+  const auto collector = HessianCollector::Create(kernels, program, weights, options);
+  GOLF_TRY(collector->Add(ids, progress));
+  return collector->Finish(weights);
 }
 
 }  // namespace golf

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "kernels/base/aligned.h"
@@ -19,6 +20,13 @@ namespace {
 size_t MemoryOfThisMachine() {
   return static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) *
          static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// The derivative of (1 - p)^gamma nll, p = exp(-nll), by nll.
+double FocalSlope(double nll, double gamma) {
+  const double miss = -std::expm1(-nll);  // 1 - p
+  if (miss <= 0) return 0;
+  return std::pow(miss, gamma) + gamma * std::pow(miss, gamma - 1) * (1 - miss) * nll;
 }
 
 template <class T>
@@ -56,6 +64,10 @@ class ProgramExecutor final : public Executor {
     operands_.position = position_.data();
     operands_.wanted_position = wanted_position_.data();
     operands_.wanted_row = wanted_row_.data();
+    if (options_.focal_gamma > 0) {
+      row_gradients_.resize(targets_.size());
+      operands_.row_gradients = row_gradients_.data();
+    }
     calls_ = MakeStepCalls<T>(kernels_, program_, plan_, operands_);
     if (arena_bytes() > MemoryOfThisMachine()) return OutOfMemory();
     packed_weights_ = AllocateAligned(calls_.packed_bytes);
@@ -126,6 +138,10 @@ class ProgramExecutor final : public Executor {
     for (const auto& forward : calls_.forward) forward();
     double sum = 0;
     for (float x : Nll()) sum += x;
+    for (size_t i = 0; i < row_gradients_.size(); ++i) {
+      row_gradients_[i] =
+          operands_.loss_gradient * static_cast<float>(FocalSlope(Nll()[i], options_.focal_gamma));
+    }
     for (size_t s = calls_.backward.size(); s-- > 0;) {
       if (calls_.backward[s]) calls_.backward[s]();
     }
@@ -261,6 +277,7 @@ class ProgramExecutor final : public Executor {
   AlignedBytes arena_, packed_weights_, gemm_scratch_, rounded_;
   std::vector<int32_t> ids_, targets_, position_, wanted_position_, wanted_row_;
   std::vector<uint32_t> first_row_, first_row_zero_;
+  std::vector<float> row_gradients_;  // empty where all rows have the same
   StepOperands operands_;
   StepCalls calls_;
 };

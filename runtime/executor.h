@@ -35,6 +35,8 @@ struct ExecutorOptions {
   size_t length = 0;                 // tokens per window, T; 0: the program's window
   size_t scored_rows = 0;            // score: rows per window whose NLL is wanted, Q <= T; 0: all
   std::vector<bool> trainable = {};  // train: per weight; empty: all
+  // train: > 0: the gradient is that of the focal loss, the mean of (1 - p)^focal_gamma nll, p = exp(-nll) (PR 1233: 2)
+  double focal_gamma = 0;
 };
 
 // Fake quantisation of Linear weights (schema Linear.fake_quant) in forward and backward: per row
@@ -70,8 +72,8 @@ class Executor {
   // by the same kernel from the same logits; minus these are the row's log-probabilities. nll (V).
   virtual void ScoreEveryTarget(size_t row, std::span<float> nll) const = 0;
 
-  // Train. ids, targets (B, T). Adds the gradient of `loss_scale * mean NLL` to `gradients` (same layout as the weights;
-  // weights that are not trainable are left alone). Returns the mean NLL of the batch in nats (fp64 sum).
+  // Train. ids, targets (B, T). Adds the gradient of `loss_scale * mean NLL` (or focal loss) to `gradients` (same layout as
+  // the weights; weights that are not trainable are left alone). Returns the mean NLL of the batch in nats (fp64 sum).
   virtual double Train(std::span<const int32_t> ids, std::span<const int32_t> targets,
                        float loss_scale, TensorSet& gradients) = 0;
 

@@ -38,6 +38,14 @@ Json SizeOf(const RunFacts& facts, const Limits& limits) {
           {"code", std::move(code)}};
 }
 
+Json TrainOf(const Limits& limits) {
+  if (!limits.making) return nullptr;
+  return {{"steps_seconds", OrNull(limits.making->steps_seconds)},
+          {"calibration_seconds", limits.making->calibration_seconds},
+          {"max_seconds", OrNull(limits.max_train_seconds)},
+          {"packing_seconds", limits.making->packing_seconds}};
+}
+
 }  // namespace
 
 uint64_t Limits::code_bytes() const {
@@ -72,6 +80,7 @@ nlohmann::ordered_json Receipt(const RunFacts& facts, const Limits& limits, cons
   receipt["val_bpb"] = sums.bits_per_byte();
   receipt["audit_head_sha256"] =
       result.audit_head_sha256.empty() ? Json(nullptr) : Json(result.audit_head_sha256);
+  receipt["train"] = TrainOf(limits);
   receipt["eval"] = {
       {"startup_seconds", result.startup_seconds},
       {"scoring_seconds", seconds},

@@ -29,7 +29,15 @@ struct Limits {
   };
   std::vector<File> code;             // counts beside the artifact
   std::optional<uint64_t> max_bytes;  // of artifact and code
-  std::optional<double> max_eval_seconds;
+  std::optional<double> max_eval_seconds, max_train_seconds;
+
+  // How the artifact came about, as golf-pack measured it.
+  struct Making {
+    std::optional<double> steps_seconds;  // of training; weights from safetensors do not say
+    double calibration_seconds = 0, packing_seconds = 0;
+    double train_seconds() const { return steps_seconds.value_or(0) + calibration_seconds; }
+  };
+  std::optional<Making> making;
 
   uint64_t code_bytes() const;
 };

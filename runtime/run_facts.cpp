@@ -31,6 +31,7 @@ Json ToJson(const TttOptions& options) {
   json["micro_batch"] = options.micro_batch;
   json["trainable"] = options.trainable;
   if (!options.bf16_weights.empty()) json["bf16_weights"] = options.bf16_weights;
+  if (options.hidden_offset) json["hidden_offset"] = true;
   json["fake_quant"] = nullptr;
   if (options.fake_quant) {
     const FakeQuant& q = *options.fake_quant;

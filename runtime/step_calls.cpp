@@ -360,7 +360,11 @@ class StepBinder {
                 nll = at<float>(planned_.output)] { k(d, z, o->targets, nll, lse); };
     if (!planned_.backward) return;
     backward_ = [=, k = ops_.cross_entropy_backward, o = &operands_, dz = din(0).data] {
-      k(d, z, o->targets, lse, o->loss_gradient, dz);
+      if (o->row_gradients == nullptr) return k(d, z, o->targets, lse, o->loss_gradient, dz);
+      for (size_t n = 0; n < d.N; ++n) {
+        k({1, d.V, d.softcap}, z + n * d.V, o->targets + n, lse + n, o->row_gradients[n],
+          dz + n * d.V);
+      }
     };
   }
 

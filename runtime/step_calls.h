@@ -37,6 +37,7 @@ struct StepOperands {
   const int32_t* wanted_position = nullptr;  // (B, Q)
   const int32_t* wanted_row = nullptr;       // (B, Q): b * T + position
   float loss_gradient = 0;                   // d(loss) / d(nll) of each row
+  const float* row_gradients = nullptr;      // (B, T): instead, where rows differ in it
   TensorSet* gradients = nullptr;
 };
 

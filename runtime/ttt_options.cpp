@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "runtime/hidden_offset.h"
+
 namespace golf {
 
 double LrFactor(TttOptions::Schedule schedule, size_t chunk, size_t chunks) {
@@ -19,7 +21,7 @@ double LrFactor(TttOptions::Schedule schedule, size_t chunk, size_t chunks) {
 }
 
 std::span<const std::string_view> TttPresets() {
-  static constexpr std::string_view kNames[] = {"pr598", "pr668", "pr1004", "pr1232"};
+  static constexpr std::string_view kNames[] = {"pr598", "pr668", "pr1004", "pr1232", "slot"};
   return kNames;
 }
 
@@ -41,6 +43,17 @@ Result<TttOptions> TttPreset(std::string_view name) {
   } else if (name == "pr1232") {
     options.schedule = TttOptions::Schedule::kWarmupCosine;
     options.bf16_weights = {"tok_emb.weight", "bigram.embed.weight", "flow_refiner.*.weight"};
+  } else if (name == "slot") {
+    options.hidden_offset = true;
+    options.trainable = {"-*", fmt::format("+{}", kHiddenOffset)};
+    options.optimizer = TttOptions::Optimizer::kAdamW;
+    options.schedule = TttOptions::Schedule::kConstant;
+    options.lr = 0.005;
+    options.eps = 1e-5;
+    options.weight_decay = 1e-8;
+    options.clip_norm = 0;
+    options.epochs = 8;
+    options.chunk_tokens = 2048;  // the targets of its 32 windows at stride 64
   } else {
     return Status(Code::kUsage,
                   fmt::format("no preset '{}'; there are {}", name, fmt::join(TttPresets(), ", ")));

@@ -36,11 +36,13 @@ struct TttOptions {
   std::optional<FakeQuant> fake_quant;  // on the weights of training passes only (PR 598)
   // Patterns of weights that are kept in bfloat16, their moments too: rounded after each update (PR 1232).
   std::vector<std::string> bf16_weights;
+  bool hidden_offset = false;  // the network has the weight of hidden_offset.h (SLOT)
 };
 
 double LrFactor(TttOptions::Schedule schedule, size_t chunk, size_t chunks);
 
-// The published runs: "pr598", "pr668", "pr1004", "pr1232". kUsage for other names.
+// The published runs: "pr598", "pr668", "pr1004", "pr1232"; and "slot", PR 1236's offset with its optimizer, fitted to what
+// was scored before. kUsage for other names.
 Result<TttOptions> TttPreset(std::string_view name);
 std::span<const std::string_view> TttPresets();
 

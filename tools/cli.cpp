@@ -69,6 +69,13 @@ std::string Duration(double seconds) {
   return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
 }
 
+Status CheckSeconds(std::string_view what, double seconds, std::string_view flag,
+                    std::optional<double> limit) {
+  if (!limit || seconds <= *limit) return {};
+  return {Code::kOverBudget,
+          fmt::format("{} took {:.1f} s, {} is {:g}", what, seconds, flag, *limit)};
+}
+
 const std::atomic<bool>& StopRequested() {
   static const bool installed = [] {
     struct sigaction action = {};

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -42,6 +43,10 @@ std::string Grouped(uint64_t n);
 
 // Seconds as people read them: "4.2 s", "3 min 07 s", "2 h 05 min".
 std::string Duration(double seconds);
+
+// kOverBudget if `what` took more seconds than `flag` allows, if it does.
+Status CheckSeconds(std::string_view what, double seconds, std::string_view flag,
+                    std::optional<double> limit);
 
 // Becomes true with the first SIGINT or SIGTERM after this was called; a second signal ends the process as usual.
 const std::atomic<bool>& StopRequested();

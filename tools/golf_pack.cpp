@@ -29,7 +29,7 @@ struct Flags {
   PackInputFlags input;
   HessianFlags hessians;
   std::string output, preset = "pr598", check, gptq = "gptq", fit;
-  std::optional<double> prune;
+  std::optional<double> prune, max_train_seconds;
   int level = 22, threads = 0;
   uint64_t max_bytes = 0;
   std::vector<std::string> code;
@@ -103,6 +103,12 @@ void AddFlags(CLI::App& app, Flags& f) {
       "--fit{error}", f.fit,
       "Find the packing of least loss within --max-bytes: by error (the default; codes "
       "per matrix, pruning and level), or --fit=pr1232, that pull request's ladder");
+  budget
+      ->add_option("--max-train-seconds", f.max_train_seconds,
+                   "Steps of training and calibration on shards may have taken so long; longer is "
+                   "exit code 5")
+      ->check(CLI::PositiveNumber.description(""))
+      ->type_name("SECONDS");
   budget->add_option("--code", f.code, "Files that count as code")->type_name("FILE...");
   budget->add_option("--check", f.check, "Only check this artifact against --max-bytes")
       ->type_name("ARTIFACT");
@@ -150,6 +156,21 @@ Status CheckOnly(const Flags& f) {
   return budget.Check();
 }
 
+// What is known of the challenge's clock for training: the checkpoint's steps, and a calibration that read shards.
+struct TrainClock {
+  std::optional<double> steps;
+  double calibration = 0;
+
+  Status Check(std::optional<double> limit) const {
+    if (limit && !steps) {
+      return {Code::kUsage,
+              "--max-train-seconds needs a checkpoint: safetensors do not say how long training "
+              "took"};
+    }
+    return CheckSeconds("training", steps.value_or(0) + calibration, "--max-train-seconds", limit);
+  }
+};
+
 // A packing of the input, and what is to be said of it.
 struct Packed {
   std::vector<EncodedTensor> tensors;
@@ -159,8 +180,8 @@ struct Packed {
   double seconds = 0;  // of choosing codes and compressing them; calibration counts apart
 };
 
-void Print(const Flags& f, const PackInput& input, const Packed& packed, const Artifact& artifact,
-           const Budget& budget, bool written) {
+void Print(const Flags& f, const PackInput& input, const Packed& packed, const TrainClock& clock,
+           const Artifact& artifact, const Budget& budget, bool written) {
   const SizeReport report = MakeSizeReport(artifact);
   if (f.print.json) {
     nlohmann::ordered_json json{{"input", f.input.path}, {"weights", input.weights_name},
@@ -169,6 +190,8 @@ void Print(const Flags& f, const PackInput& input, const Packed& packed, const A
     json["output"] = written ? nlohmann::ordered_json(f.output) : nlohmann::ordered_json();
     if (packed.fit) json["fit"] = ToJson(*packed.fit);
     if (!packed.gains.empty()) json["gptq"] = ToJson(packed.gains);
+    json["train_seconds"] = clock.steps ? nlohmann::ordered_json(*clock.steps) : nullptr;
+    json["calibration_seconds"] = clock.calibration;
     json["seconds"] = packed.seconds;
     json.update(ToJson(report));
     AddBudget(budget, json);
@@ -185,6 +208,8 @@ void Print(const Flags& f, const PackInput& input, const Packed& packed, const A
   }
   PrintGroups(report);
   PrintBudget(budget);
+  if (clock.steps)
+    fmt::print("\ntrained for {:.1f} s, calibrated for {:.1f} s", *clock.steps, clock.calibration);
   fmt::print("\npacked in {}\n", Duration(packed.seconds));
   if (written) fmt::print("written to {}\ncontent hash {}\n", f.output, artifact.content_hash());
 }
@@ -235,6 +260,9 @@ Status Pack(const Flags& f) {
   GOLF_ASSIGN(Budget budget,
               MakeBudget(f, 0));  // before the work: a missing code file costs no minute
   GOLF_ASSIGN(const std::optional<HessianSet> hessians, LoadHessians(f.hessians, input, f.print));
+  const TrainClock clock{input.train_seconds,
+                         hessians && hessians->took_data() ? hessians->seconds : 0};
+  GOLF_TRY(clock.Check(f.max_train_seconds));
 
   std::vector<TensorView> weights;
   for (size_t i = 0; i < input.weights.count(); ++i) weights.push_back(input.weights.view(i));
@@ -258,7 +286,7 @@ Status Pack(const Flags& f) {
   Status fits = CheckBudget(budget);
   const bool write = fits.ok() && !f.dry_run;
   if (write) GOLF_TRY(WriteFileAtomically(f.output, bytes));
-  Print(f, input, packed, artifact, budget, write);
+  Print(f, input, packed, clock, artifact, budget, write);
   return fits;
 }
 

@@ -14,6 +14,7 @@
 #include "kernels/threads.h"
 #include "runtime/audit_log.h"
 #include "runtime/evaluate.h"
+#include "runtime/hidden_offset.h"
 #include "runtime/program.h"
 #include "runtime/receipt.h"
 #include "schemas/program_generated.h"
@@ -136,6 +137,7 @@ struct Network {
   std::unique_ptr<schema::ProgramT> program;
   TensorSet weights;
   ByteTable byte_table;
+  Limits limits;
 };
 
 // Reads the artifact and notes in `facts` what it is. Only packed artifacts are accepted: what is scored is what was packed.
@@ -149,6 +151,7 @@ Result<Network> LoadNetwork(const RunFlags& flags, RunFacts& facts) {
   GOLF_ASSIGN(network.program, ParseProgram(artifact.program_bytes()));
   GOLF_ASSIGN(network.weights, TensorSet::From(*network.program, artifact.tensors()));
   network.byte_table = artifact.byte_table();
+  GOLF_ASSIGN(network.limits, MeasureLimits(flags.limits, artifact));
   return network;
 }
 
@@ -207,7 +210,9 @@ Status Run(const RunFlags& flags) {
   RunFacts facts;
   GOLF_ASSIGN(facts.ttt, TttOptionsOf(flags.ttt));
   GOLF_ASSIGN(Network network, LoadNetwork(flags, facts));
-  GOLF_ASSIGN(const Limits limits, MeasureLimits(flags.limits, facts.artifact_bytes));
+  if (facts.ttt && facts.ttt->hidden_offset) {
+    GOLF_TRY(AddHiddenOffset(*network.program, network.weights));
+  }
   facts.precision = flags.precision;
   facts.protocol = flags.protocol;
   facts.rule.length = flags.window != 0 ? flags.window : network.program->window;
@@ -255,7 +260,8 @@ Status Run(const RunFlags& flags) {
     result.audit_head_sha256 = audit->head_sha256();
   }
   const std::string receipt =
-      Receipt(facts, limits, result, DescribePlatform(kernels->instructions, Threads())).dump(2) +
+      Receipt(facts, network.limits, result, DescribePlatform(kernels->instructions, Threads()))
+          .dump(2) +
       "\n";
   if (!flags.receipt.empty()) GOLF_TRY(WriteFileAtomically(flags.receipt, AsBytes(receipt)));
   if (flags.output.json) {
@@ -263,7 +269,8 @@ Status Run(const RunFlags& flags) {
   } else {
     PrintReport(facts, result);
   }
-  return CheckSeconds(limits, result.seconds());
+  return CheckSeconds("the evaluation", result.seconds(), "--max-eval-seconds",
+                      network.limits.max_eval_seconds);
 }
 
 int Main(int argc, char** argv) {

@@ -18,6 +18,7 @@ struct Flags {
   TrainingOptions training;
   OutputFlags output;
   std::string precision, evaluate, evaluate_weights;
+  std::optional<double> max_train_seconds;
   uint32_t micro_windows = 0;
   int threads = 0;
   bool resume = false, fresh = false, dry_run = false, print_recipe = false;
@@ -68,15 +69,38 @@ void AddFlags(CLI::App& app, Flags& f) {
   const std::map<std::string, ExportedWeights> weights = {{"ema", ExportedWeights::kEma},
                                                           {"raw", ExportedWeights::kRaw},
                                                           {"swa", ExportedWeights::kSwa}};
-  output->add_option("--export-weights", t.export_weights, "Which: ema (default), raw or swa")
+  output
+      ->add_option("--export-weights", t.export_weights,
+                   "Which are final, to be exported or calibrated: ema (default), raw or swa")
       ->transform(CLI::CheckedTransformer(weights).description(""))
       ->type_name("NAME");
+  output
+      ->add_option("--save-hessians", t.hessians,
+                   "Collect the final weights' Hessians, on the clock of training, for golf-pack "
+                   "--hessians")
+      ->type_name("FILE");
+  output
+      ->add_option("--calibrate-windows", t.calibration_windows,
+                   "Windows of training text for --save-hessians")
+      ->check(CLI::Range(1, 65536).description(""))
+      ->capture_default_str()
+      ->type_name("N");
+  output
+      ->add_option("--calibrate-every", t.calibrate_every,
+                   "Collect them while training: every N steps once the learning-rate factor is "
+                   "below 0.8, from the first windows of a step")
+      ->check(CLI::PositiveNumber.description(""))
+      ->type_name("N");
 
   auto* how = app.add_option_group("How");
   how->add_option(
          "--steps", t.stop_after_steps,
          "Stop after step N of the schedule (to change the schedule: --set schedule.iterations=N)")
       ->type_name("N");
+  how->add_option("--max-train-seconds", f.max_train_seconds,
+                  "End with exit code 5 if steps and calibration took longer; all is written still")
+      ->check(CLI::PositiveNumber.description(""))
+      ->type_name("SECONDS");
   how->add_option("--precision", f.precision, "fp32 or bf16; the same as --set train.precision=")
       ->check(CLI::IsMember({"fp32", "bf16"}).description(""))
       ->type_name("NAME");
@@ -136,6 +160,10 @@ class Reporter : public TrainingObserver {
                                    weights, result.loss_nats);
     if (result.bits_per_byte) line += fmt::format(", {:.4f} bits per byte", *result.bits_per_byte);
     Say(line);
+  }
+
+  void Calibrated(uint64_t tokens, double seconds) override {
+    Say(fmt::format("Hessians of {} tokens in {}", Grouped(tokens), Duration(seconds)));
   }
 
   void Saved(uint64_t /*step*/, const std::string& path) override { summary_.checkpoint = path; }
@@ -219,7 +247,8 @@ Status Train(Flags& f) {
   if (!status.ok()) return status;
   const nlohmann::ordered_json result = DescribeResult(*run, reporter.summary());
   fmt::print("{}", f.output.json ? result.dump(2) + "\n" : ResultText(result));
-  return {};
+  return CheckSeconds("training", run->train_seconds() + run->calibration_seconds(),
+                      "--max-train-seconds", f.max_train_seconds);
 }
 
 int Main(int argc, char** argv) {

@@ -1,6 +1,7 @@
 // What golf-pack packs: weights with the program they belong to, from a checkpoint or from safetensors and a recipe.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct PackInput {
   TokenizerInfo tokenizer;
   std::string weights_name;  // "ema", "raw", "swa", "safetensors"
   uint64_t step = 0;
+  std::optional<double> train_seconds;  // of its steps; safetensors do not say
 };
 
 // kUsage if a flag is missing or does not belong to this kind of input; kBadData if the weights are not the program's.

@@ -1,11 +1,12 @@
 #include "tools/run_limits.h"
 
-#include <fmt/format.h>
-
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "artifact/budget.h"
+#include "artifact/file.h"
 #include "artifact/sha256.h"
+#include "tools/cli.h"
 
 namespace golf {
 
@@ -23,11 +24,44 @@ void AddLimitFlags(CLI::App& app, LimitFlags& flags) {
          "still given")
       ->type_name("SECONDS")
       ->check(CLI::PositiveNumber.description(""));
+  auto* packing =
+      app.add_option("--packing", flags.packing,
+                     "What golf-pack --json printed of this artifact: the seconds of training, "
+                     "calibration and packing enter the receipt")
+          ->type_name("JSON");
+  app.add_option("--max-train-seconds", flags.max_train_seconds,
+                 "Refuse an artifact whose training and calibration took longer")
+      ->type_name("SECONDS")
+      ->check(CLI::PositiveNumber.description(""))
+      ->needs(packing);
 }
 
-Result<Limits> MeasureLimits(const LimitFlags& flags, uint64_t artifact_bytes) {
-  Limits limits{
-      .code = {}, .max_bytes = flags.max_bytes, .max_eval_seconds = flags.max_eval_seconds};
+namespace {
+
+constexpr size_t kMaxReportBytes = size_t{1} << 26;
+
+Result<Limits::Making> ReadMaking(const std::string& path, const Artifact& artifact) {
+  GOLF_ASSIGN(const std::vector<uint8_t> text, ReadFile(path, kMaxReportBytes));
+  const auto report = nlohmann::json::parse(text, nullptr, false);
+  const auto seconds = [&](const char* name) -> std::optional<double> {
+    if (!report.contains(name) || !report[name].is_number()) return std::nullopt;
+    return report[name].get<double>();
+  };
+  const auto calibration = seconds("calibration_seconds"), packing = seconds("seconds");
+  if (!report.is_object() || !calibration || !packing)
+    return Status(Code::kBadData, path + " is not what golf-pack --json prints");
+  if (report.value("content_hash", nlohmann::json()) != artifact.content_hash())
+    return Status(Code::kBadData, path + " tells of another artifact");
+  return Limits::Making{seconds("train_seconds"), *calibration, *packing};
+}
+
+}  // namespace
+
+Result<Limits> MeasureLimits(const LimitFlags& flags, const Artifact& artifact) {
+  Limits limits;
+  limits.max_bytes = flags.max_bytes;
+  limits.max_eval_seconds = flags.max_eval_seconds;
+  limits.max_train_seconds = flags.max_train_seconds;
   GOLF_ASSIGN(const std::vector<CodeFile> code, MeasureCode(flags.code));
   for (const CodeFile& file : code) {
     GOLF_ASSIGN(const std::string sha256, Sha256OfFile(file.path));
@@ -35,15 +69,19 @@ Result<Limits> MeasureLimits(const LimitFlags& flags, uint64_t artifact_bytes) {
         {std::filesystem::path(file.path).filename().string(), sha256, file.bytes});
   }
   if (flags.max_bytes) {
-    GOLF_TRY((Budget{artifact_bytes, code, *flags.max_bytes}.Check()));
+    GOLF_TRY((Budget{artifact.file_bytes(), code, *flags.max_bytes}.Check()));
   }
+  if (flags.packing.empty()) return limits;
+  GOLF_ASSIGN(limits.making, ReadMaking(flags.packing, artifact));
+  if (flags.max_train_seconds && !limits.making->steps_seconds) {
+    return Status(
+        Code::kUsage,
+        "--max-train-seconds: the weights came from safetensors, which do not say how long "
+        "training took");
+  }
+  GOLF_TRY(CheckSeconds("training", limits.making->train_seconds(), "--max-train-seconds",
+                        flags.max_train_seconds));
   return limits;
-}
-
-Status CheckSeconds(const Limits& limits, double seconds) {
-  if (!limits.max_eval_seconds || seconds <= *limits.max_eval_seconds) return {};
-  return {Code::kOverBudget, fmt::format("the evaluation took {:.1f} s, --max-eval-seconds is {:g}",
-                                         seconds, *limits.max_eval_seconds)};
 }
 
 }  // namespace golf

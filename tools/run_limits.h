@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "artifact/artifact.h"
 #include "runtime/receipt.h"
 
 namespace golf {
@@ -12,16 +13,15 @@ namespace golf {
 struct LimitFlags {
   std::vector<std::string> code;
   std::optional<uint64_t> max_bytes;
-  std::optional<double> max_eval_seconds;
+  std::optional<double> max_eval_seconds, max_train_seconds;
+  std::string packing;  // what golf-pack --json printed
 };
 
-// --code, --max-bytes, --max-eval-seconds.
+// --code, --max-bytes, --max-eval-seconds, --packing, --max-train-seconds.
 void AddLimitFlags(CLI::App& app, LimitFlags& flags);
 
-// Measures the files of code. kIo if one cannot be read, kOverBudget if they and the artifact are too large.
-Result<Limits> MeasureLimits(const LimitFlags& flags, uint64_t artifact_bytes);
-
-// kOverBudget if the evaluation took longer than it may.
-Status CheckSeconds(const Limits& limits, double seconds);
+// Measures the files of code and reads how the artifact was made. kIo if a file cannot be read, kBadData if golf-pack told of
+// another artifact, kOverBudget if code and artifact are too large or training took too long.
+Result<Limits> MeasureLimits(const LimitFlags& flags, const Artifact& artifact);
 
 }  // namespace golf

@@ -112,6 +112,8 @@ Json DescribeResult(const TrainingRun& run, const TrainingSummary& summary) {
     entry["targets"] = validation.targets;
   }
   result["tokens_per_second"] = summary.tokens_per_second;
+  result["train_seconds"] = run.train_seconds();
+  result["calibration_seconds"] = run.calibration_seconds();
   result["peak_resident_bytes"] = PeakResidentBytes();
   result["checkpoint"] = summary.checkpoint;
   return result;
@@ -132,6 +134,10 @@ std::string ResultText(const Json& result) {
     }
     text += fmt::format(", {} targets\n", Grouped(validation["targets"].get<uint64_t>()));
   }
+  const double steps = result["train_seconds"].get<double>(),
+               calibration = result["calibration_seconds"].get<double>();
+  text += fmt::format("clock: {:.1f} s of steps, {:.1f} s of calibration, together {:.1f} s\n",
+                      steps, calibration, steps + calibration);
   text += fmt::format("checkpoint: {}\n", result["checkpoint"].get<std::string>());
   return text;
 }

@@ -32,7 +32,10 @@ void AddTttFlags(CLI::App& app, TttFlags& flags) {
   group->add_flag("--ttt", flags.on, "Train on each chunk after it was scored");
   const std::vector<std::string> presets(TttPresets().begin(), TttPresets().end());
   add("--ttt-preset", flags.preset,
-      "Settings of a published run: pr598, pr668 (default), pr1004, pr1232", "NAME")
+      "Settings of a published run: pr598, pr668 (default), pr1004, pr1232; or slot, a learnt "
+      "offset "
+      "on the last hidden state",
+      "NAME")
       ->check(CLI::IsMember(presets).description(""));
   add("--ttt-optimizer", flags.optimizer, "sgd or adamw", "NAME")
       ->transform(CLI::CheckedTransformer(kOptimizers).description(""));

@@ -127,6 +127,7 @@ Status ReadTrain(TableReader in, Recipe& r) {
   in.Read("seed", r.seed);
   in.ReadChoice("precision", kPrecisions, precision);
   r.precision = static_cast<Precision>(precision);
+  in.Read("focal_gamma", r.train.focal_gamma);
   in.Read("grad_clip_norm", r.train.grad_clip_norm);
   in.Read("ema_decay", r.train.ema_decay);
   return in.Finish();

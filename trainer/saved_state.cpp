@@ -27,6 +27,10 @@ void WriteSavedState(const SavedState& state, CheckpointContents& contents) {
     contents.groups.push_back({SlotGroup(slot), t.optimizer[slot]});
   }
   if (!t.stale_gradients.empty()) contents.groups.push_back({"stale_gradients", t.stale_gradients});
+  if (state.hessians.tokens > 0) {
+    contents.groups.push_back({"hessian_sums", state.hessians.sums});
+    contents.integers["hessian_tokens"] = state.hessians.tokens;
+  }
   contents.integers["step"] = t.step;
   contents.integers["optimizer_steps"] = t.optimizer_steps;
   contents.integers["late_qat"] = t.late_qat ? 1 : 0;
@@ -54,6 +58,8 @@ Result<SavedState> ReadSavedState(const Checkpoint& checkpoint) {
     t.optimizer[slot] = Copy(contents.group(SlotGroup(slot)));
   }
   t.stale_gradients = Copy(contents.group("stale_gradients"));
+  state.hessians.sums = Copy(contents.group("hessian_sums"));
+  if (!state.hessians.sums.empty()) state.hessians.tokens = integer("hessian_tokens");
   t.step = integer("step");
   t.optimizer_steps = integer("optimizer_steps");
   t.late_qat = integer("late_qat") != 0;

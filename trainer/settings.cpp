@@ -61,6 +61,8 @@ Status CheckTrainSettings(const TrainSettings& s, uint32_t window) {
     return Bad("muon.momentum, muon.momentum_warmup_start: expected 0 <= momentum < 1");
   }
   if (s.muon.backend_steps > 100) return Bad("muon.backend_steps: expected at most 100");
+  if (!(s.focal_gamma >= 0 && s.focal_gamma <= 100))
+    return Bad("train.focal_gamma: expected 0 (off) to 100");
   if (!(s.grad_clip_norm >= 0)) return Bad("train.grad_clip_norm: expected >= 0 (0: off)");
   if (!share(s.ema_decay)) return Bad("train.ema_decay: expected 0 <= decay < 1 (0: no average)");
   if (!(s.swa.below >= 0)) return Bad("swa.below: expected >= 0");

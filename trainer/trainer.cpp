@@ -49,6 +49,7 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(const KernelTable& kernels,
   options.precision = precision;
   options.batch = settings.batch.micro_windows;
   options.length = program.window;
+  options.focal_gamma = settings.focal_gamma;
   for (const WeightUpdate& update : updates) {
     options.trainable.push_back(update.rule != UpdateRule::kNone || update.stale_gradient);
   }

@@ -77,6 +77,15 @@ Status TrainingLog::Checkpoint(uint64_t step, const std::string& path) {
   return Line("checkpoint", {{"step", step}, {"path", path}});
 }
 
+Status TrainingLog::Calibration(uint64_t step, uint64_t tokens, const std::string& path,
+                                double train_seconds, double calibration_seconds) {
+  return Line("calibration", {{"step", step},
+                              {"tokens", tokens},
+                              {"path", path},
+                              {"train_seconds", train_seconds},
+                              {"calibration_seconds", calibration_seconds}});
+}
+
 Status TrainingLog::Note(const std::string& text) { return Line("note", {{"text", text}}); }
 
 }  // namespace golf

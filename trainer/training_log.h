@@ -7,6 +7,7 @@
 //   skipped     step, reason
 //   validation  step, weights ("raw", "ema" or "swa"), loss_nats, bits_per_byte (with a tokenizer), targets
 //   checkpoint  step, path
+//   calibration step, tokens, path (of the Hessians), train_seconds, calibration_seconds
 //   note        text
 #pragma once
 #include <cstdint>
@@ -33,6 +34,8 @@ class TrainingLog {
   Status Skipped(uint64_t step, const std::string& reason);
   Status Validation(uint64_t step, const char* weights, const ValidationResult& result);
   Status Checkpoint(uint64_t step, const std::string& path);
+  Status Calibration(uint64_t step, uint64_t tokens, const std::string& path, double train_seconds,
+                     double calibration_seconds);
   Status Note(const std::string& text);
 
  private:

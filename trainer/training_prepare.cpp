@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "artifact/safetensors.h"
+#include "runtime/calibrate.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
 #include "trainer/initialise.h"
@@ -79,6 +80,9 @@ Status TrainingRun::ChooseRecipe(const std::optional<Checkpoint>& checkpoint) {
     return {Code::kUsage,
             "--export-weights swa: the recipe takes no snapshots; set swa.every, and swa.below"};
   }
+  if (options_.calibrate_every > 0 && options_.hessians.empty()) {
+    return {Code::kUsage, "--calibrate-every collects for --save-hessians FILE; give both"};
+  }
   program_ = BuildNetwork(recipe_.network);
   GOLF_TRY(CheckProgram(*program_));
   if (!checkpoint) return {};
@@ -148,6 +152,10 @@ Status TrainingRun::MakeTrainer(const std::optional<Checkpoint>& checkpoint) {
   }
   GOLF_ASSIGN(trainer_, Trainer::Create(kernels_, *program_, std::move(weights), recipe_.train,
                                         recipe_.precision));
+  if (options_.calibrate_every > 0) {
+    collector_ =
+        HessianCollector::Create(kernels_, *program_, trainer_->weights(), CalibrationSettings());
+  }
   ids_.resize(recipe_.train.batch.tokens);
   targets_.resize(recipe_.train.batch.tokens);
   return checkpoint ? Restore(*checkpoint) : Status();
@@ -163,6 +171,10 @@ Status TrainingRun::Restore(const Checkpoint& checkpoint) {
   }
   if (const Status loaded = trainer_->Load(saved.trainer); !loaded.ok()) {
     return {loaded.code(), fmt::format("{}: {}", checkpoint.path(), loaded.message())};
+  }
+  if (collector_) {
+    if (const Status loaded = collector_->Load(saved.hessians); !loaded.ok())
+      return {loaded.code(), fmt::format("{}: {}", checkpoint.path(), loaded.message())};
   }
   cursor_ = saved.cursor;
   elapsed_ms_ = saved.elapsed_ms;
@@ -200,7 +212,13 @@ Result<size_t> TrainingRun::PeakBytes() const {
                 Executor::Create(kernels_, *program_, trainer_->weights(), options));
     validation_bytes = executor->arena_bytes();
   }
-  return trainer_->memory_bytes() + validation_bytes;
+  size_t calibration_bytes = 0;
+  if (!options_.hessians.empty()) {
+    const auto collector =
+        HessianCollector::Create(kernels_, *program_, trainer_->weights(), CalibrationSettings());
+    GOLF_ASSIGN(calibration_bytes, collector->PeakBytes());
+  }
+  return trainer_->memory_bytes() + validation_bytes + calibration_bytes;
 }
 
 }  // namespace golf

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "artifact/hessians.h"
 #include "artifact/safetensors.h"
 #include "kernels/base/check.h"
 #include "runtime/program.h"
@@ -94,6 +95,7 @@ Status TrainingRun::TrainStep() {
     return log_->Skipped(step, report.status().message());
   }
   bad_steps_ = 0;
+  GOLF_TRY(ObserveIfDue(report->lr_factor));
   cursor_ = position % stream_->tokens();
   const double step_ms = MillisecondsSince(start);
   elapsed_ms_ += step_ms;
@@ -130,8 +132,9 @@ Status TrainingRun::Save() {
   contents.program = program;
   contents.recipe = recipe_.text;
   contents.tokenizer = tokenizer_;
-  WriteSavedState({trainer_->state(), recipe_.seed, cursor_, stream_->tokens(), elapsed_ms_},
-                  contents);
+  SavedState state{trainer_->state(), recipe_.seed, cursor_, stream_->tokens(), elapsed_ms_, {}};
+  if (collector_) state.hessians = collector_->state();
+  WriteSavedState(state, contents);
   GOLF_ASSIGN(last_saved_, folder_->Save(trainer_->step(), contents, options_.keep));
   last_saved_step_ = trainer_->step();
   last_save_time_ = Clock::now();
@@ -158,22 +161,79 @@ Status TrainingRun::Interrupt() {
 // The checkpoint comes first: what follows may take long and can be repeated.
 Status TrainingRun::Finish() {
   if (last_saved_.empty() || last_saved_step_ != trainer_->step()) GOLF_TRY(Save());
+  if (!options_.hessians.empty()) GOLF_TRY(Calibrate());
   if (validation_) {
     GOLF_TRY(ValidateWeights("raw", trainer_->weights()));
     if (recipe_.train.ema_decay > 0) GOLF_TRY(ValidateWeights("ema", trainer_->averaged()));
     if (trainer_->swa().count() > 0) GOLF_TRY(ValidateWeights("swa", trainer_->swa()));
   }
   if (options_.export_path.empty()) return {};
-  const TensorSet& exported = options_.export_weights == ExportedWeights::kRaw ? trainer_->weights()
-                              : options_.export_weights == ExportedWeights::kSwa
-                                  ? trainer_->swa()
-                                  : trainer_->averaged();
-  if (exported.count() == 0) {
-    return {Code::kUsage,
-            "--export-weights swa: no snapshot was taken; raise swa.below above the last "
-            "learning-rate factors"};
+  GOLF_ASSIGN(const TensorSet* exported, FinalWeights());
+  return WriteSafetensors(options_.export_path, Views(*exported));
+}
+
+Result<const TensorSet*> TrainingRun::FinalWeights() const {
+  const TensorSet& weights = options_.export_weights == ExportedWeights::kRaw ? trainer_->weights()
+                             : options_.export_weights == ExportedWeights::kSwa
+                                 ? trainer_->swa()
+                                 : trainer_->averaged();
+  if (weights.count() == 0) {
+    return Status(Code::kUsage,
+                  "--export-weights swa: no snapshot was taken; raise swa.below above the last "
+                  "learning-rate factors");
   }
-  return WriteSafetensors(options_.export_path, Views(exported));
+  return &weights;
+}
+
+CalibrationOptions TrainingRun::CalibrationSettings() const {
+  CalibrationOptions options;
+  options.length = recipe_.network.window;
+  options.precision = recipe_.precision;
+  return options;
+}
+
+// Part of the step: on its clock, and not to be interrupted.
+Status TrainingRun::ObserveIfDue(double lr_factor) {
+  if (!collector_ || lr_factor >= kOnlineCalibrationBelow ||
+      trainer_->step() % options_.calibrate_every != 0) {
+    return {};
+  }
+  const size_t tokens = options_.calibration_windows * recipe_.network.window;
+  return collector_->Add(std::span(ids_).first(std::min(tokens, ids_.size())), {});
+}
+
+// As golf-pack --calibrate collects them from the same shards, or as training has.
+Result<HessianSet> TrainingRun::Hessians(const TensorSet& weights) {
+  if (collector_) {
+    if (collector_->state().tokens > 0) return collector_->Finish(weights);
+    return Status(Code::kUsage,
+                  fmt::format("--calibrate-every {}: no such step had a learning-rate factor below "
+                              "{}; --resume without it collects now",
+                              options_.calibrate_every, kOnlineCalibrationBelow));
+  }
+  const size_t length = recipe_.network.window;
+  const size_t windows =
+      std::min<uint64_t>(options_.calibration_windows, stream_->tokens() / (length + 1));
+  std::vector<int32_t> ids(windows * length), targets(length);
+  for (size_t i = 0; i < windows; ++i) {
+    GOLF_TRY(stream_->ReadSpan(i * (length + 1), {ids.data() + i * length, length}, targets));
+  }
+  const uint64_t trained = trainer_->step() * recipe_.train.batch.tokens;
+  return CollectHessians(kernels_, *program_, weights, ids, CalibrationSettings(),
+                         [&](uint64_t) { return observer_.Proceed(trained); });
+}
+
+Status TrainingRun::Calibrate() {
+  const Clock::time_point start = Clock::now();
+  GOLF_ASSIGN(const TensorSet* weights, FinalWeights());
+  GOLF_ASSIGN(HessianSet hessians, Hessians(*weights));
+  calibration_seconds_ = hessians.seconds = MillisecondsSince(start) / 1000;
+  hessians.source = fmt::format("{}", fmt::join(options_.data, " "));
+  hessians.program = SerialiseProgram(*program_);
+  GOLF_TRY(WriteHessians(options_.hessians, hessians));
+  observer_.Calibrated(hessians.tokens, calibration_seconds_);
+  return log_->Calibration(trainer_->step(), hessians.tokens, options_.hessians, train_seconds(),
+                           calibration_seconds_);
 }
 
 }  // namespace golf

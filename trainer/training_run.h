@@ -10,6 +10,7 @@
 
 #include "artifact/tokenizer_info.h"
 #include "kernels/base/status.h"
+#include "runtime/calibrate.h"
 #include "runtime/token_stream.h"
 #include "trainer/output_folder.h"
 #include "trainer/recipe.h"
@@ -37,18 +38,27 @@ struct TrainingOptions {
   std::string init;       // safetensors with the initial weights; may be empty
   std::string out;  // output folder; empty: nothing is read from or written to disk (a dry run)
   StartMode start = StartMode::kNew;
-  uint64_t stop_after_steps =
-      0;  // stop when this many steps are done, the schedule unchanged; 0: at its end
+  // Stop when this many steps are done, the schedule unchanged; 0: at its end.
+  uint64_t stop_after_steps = 0;
   uint64_t checkpoint_steps = 0;  // save every so many steps; 0: not by steps
-  double checkpoint_minutes =
-      0;            // save when so much time has passed since the last; 0: not by time
+  // Save when so much time has passed since the last; 0: not by time.
+  double checkpoint_minutes = 0;
   size_t keep = 3;  // checkpoints kept
   bool skip_bad_shards = false;
-  bool skip_bad_steps =
-      false;  // pass over the tokens of a step with a NaN or infinity instead of stopping
+  // Pass over the tokens of a step with a NaN or infinity instead of stopping.
+  bool skip_bad_steps = false;
   std::string export_path;  // safetensors written at the end; may be empty
+  // Which are final: to be exported and packed.
   ExportedWeights export_weights = ExportedWeights::kEma;
+  std::string
+      hessians;  // file for the final weights' Hessians, collected on the clock; may be empty
+  size_t calibration_windows = 64;  // of the training text's beginning, for them
+  // Collect them while training instead: from the first of a step's windows, every so many steps once the learning-rate
+  // factor is below kOnlineCalibrationBelow; 0: after the last step.
+  uint64_t calibrate_every = 0;
 };
+
+inline constexpr double kOnlineCalibrationBelow = 0.8;  // PR 1251
 
 // Told what happens. The default does nothing.
 class TrainingObserver {
@@ -57,6 +67,7 @@ class TrainingObserver {
   // Asked before each pass; targets trained on since the run's first step. False ends the run with a checkpoint.
   virtual bool Proceed(uint64_t /*targets_done*/) { return true; }
   virtual void Stepped(const StepReport&, double /*tokens_per_second*/) {}
+  virtual void Calibrated(uint64_t /*tokens*/, double /*seconds*/) {}
   virtual void Validated(uint64_t /*step*/, const char* /*weights*/, const ValidationResult&) {}
   virtual void Saved(uint64_t /*step*/, const std::string& /*path*/) {}
   virtual void Noted(const std::string& /*text*/) {}
@@ -80,6 +91,9 @@ class TrainingRun {
   const TrainingStream& stream() const { return *stream_; }
   uint64_t last_step()
       const;  // steps done when the run ends (by steps; a wall clock may end it earlier)
+  // What the challenge's clock for training shows: steps, in this run and those that it resumed, and the calibration.
+  double train_seconds() const { return elapsed_ms_ / 1000; }
+  double calibration_seconds() const { return calibration_seconds_; }
   // Bytes of weights, optimizer and passes: what the run will hold at most, without the token files.
   Result<size_t> PeakBytes() const;
 
@@ -101,6 +115,11 @@ class TrainingRun {
   Status ValidateWeights(const char* name, const TensorSet& weights);
   Status Interrupt();
   Status Finish();
+  Result<const TensorSet*> FinalWeights() const;
+  CalibrationOptions CalibrationSettings() const;
+  Status ObserveIfDue(double lr_factor);
+  Result<HessianSet> Hessians(const TensorSet& weights);
+  Status Calibrate();
   ValidationPass Pass() const;
 
   const KernelTable& kernels_;
@@ -113,11 +132,13 @@ class TrainingRun {
   std::optional<TrainingStream> stream_;
   std::optional<TokenStream> validation_;
   std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<HessianCollector> collector_;  // while training
   std::optional<TrainingLog> log_;
   std::vector<std::string> notes_;  // made before the log was open
 
   uint64_t cursor_ = 0;    // stream position of the next span
   double elapsed_ms_ = 0;  // training time: steps only, no validation, no checkpoints
+  double calibration_seconds_ = 0;
   std::string last_saved_;
   uint64_t last_saved_step_ = 0;
   std::chrono::steady_clock::time_point last_save_time_;

@@ -74,6 +74,7 @@ class GolfPack : public testing::Test {
     contents.tokenizer = *ReadTokenizerInfo(tokenizer_);
     contents.groups = {{"weights", Views(weights_)}, {"ema", Views(average_)}};
     contents.integers["step"] = 42;
+    contents.reals["elapsed_ms"] = 2500;
     EXPECT_TRUE(WriteCheckpoint(checkpoint_, contents).ok());
     safetensors_ = folder_ / "a.safetensors";
     EXPECT_TRUE(WriteSafetensors(safetensors_, Views(average_)).ok());
@@ -211,6 +212,7 @@ TEST_F(GolfPack, CalibratesOnAShardOrOnItsOwnTextAndKeepsTheHessians) {
   }
   EXPECT_LT(chosen, 0.8 * nearest);
 
+  EXPECT_GT(json::parse(o.text).at("calibration_seconds"), 0);
   ASSERT_EQ(Shell(pack + "--threads 3 --hessians " + hessians + " -o " + other).code, 0);
   EXPECT_EQ(ReadAll(output_), ReadAll(other)) << "from the file, with other threads";
   ASSERT_EQ(Shell(pack + "--gptq off --hessians " + hessians + " -o " + other).code, 0);
@@ -231,6 +233,7 @@ TEST_F(GolfPack, CalibratesOnAShardOrOnItsOwnTextAndKeepsTheHessians) {
   };
   refused("--hessians " + hessians + calibrate, 2, "leave out --calibrate");
   refused("--save-hessians x", 2, "needs --calibrate");
+  refused("--max-train-seconds 1e-9 --hessians " + hessians, 5, "--max-train-seconds is 1e-09");
   refused("--hessians " + checkpoint_, 4, "no Hessians");
   refused("--hessians nowhere", 3, "nowhere");
   refused("--calibrate nowhere.bin", 3, "nowhere.bin");

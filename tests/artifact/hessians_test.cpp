@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "artifact/checkpoint.h"
 #include "artifact/hessians_layout.h"
 #include "tests/support/temp_folder.h"
@@ -17,6 +19,7 @@ HessianSet Sample() {
   HessianSet set;
   set.by_weight = {{"q", shared}, {"k", shared}, {"o", own}};
   set.tokens = 99;
+  set.seconds = 1.5;
   set.source = "train.bin";
   set.program = {1, 2, 3};
   return set;
@@ -34,6 +37,7 @@ TEST(Hessians, ComeBackFromAFileAndAreStillShared) {
     EXPECT_EQ(*read->by_weight.at(weight), *matrix) << weight;
   EXPECT_EQ(read->by_weight.at("q"), read->by_weight.at("k"));
   EXPECT_EQ(read->tokens, 99U);
+  EXPECT_EQ(read->seconds, 1.5);
   EXPECT_EQ(read->source, "train.bin");
   EXPECT_EQ(read->program, want.program);
   EXPECT_TRUE(read->Find("nobody").empty());
@@ -55,6 +59,9 @@ TEST(Hessians, AreRefusedWhereTheyAreNone) {
   contents.integers[std::string(kHessianOf) + "k"] = 1;
   EXPECT_EQ(verdict().code(), Code::kBadData) << "an index of none";
   contents.integers.erase(std::string(kHessianOf) + "k");
+  contents.reals[std::string(kHessianSeconds)] = -1;
+  EXPECT_EQ(verdict().code(), Code::kBadData) << "a time that nothing takes";
+  contents.reals.clear();
   triangle[3] = -3;
   EXPECT_EQ(verdict().code(), Code::kBadData) << "a negative diagonal";
   triangle.resize(5);
@@ -63,6 +70,11 @@ TEST(Hessians, AreRefusedWhereTheyAreNone) {
   triangle = {2, 1, 0, 3, -1, 4};
   shape = {2, 3};
   EXPECT_EQ(verdict().code(), Code::kBadData) << "two dimensions";
+
+  shape = {1};
+  triangle = {NAN};  // no checkpoint is written with one; a file may have one nevertheless
+  contents.groups = {{std::string(kHessianGroup), {{"q", shape, triangle}}}};
+  EXPECT_THAT(HessiansOf(contents).status().message(), testing::HasSubstr("no mean of squares"));
 
   contents.groups.clear();
   ASSERT_TRUE(WriteCheckpoint(path, contents).ok());

@@ -5,6 +5,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -12,76 +13,16 @@
 #include <functional>
 
 #include "artifact/artifact.h"
-#include "artifact/artifact_layout.h"
-#include "artifact/sha256.h"
-#include "artifact/stream_coder.h"
-#include "schemas/artifact_generated.h"
+#include "tests/artifact/artifact_parts.h"
 #include "tests/artifact/samples.h"
 
 namespace golf::test {
 namespace {
 
-using Bytes = std::vector<uint8_t>;
-
 Status Verdict(Bytes bytes) { return Artifact::Parse(std::move(bytes)).status(); }
 
 void ExpectRefused(Bytes bytes, const std::string& what) {
   EXPECT_EQ(Verdict(std::move(bytes)).code(), Code::kBadData) << what;
-}
-
-// Gives a tampered file a content hash that fits, as an attacker would.
-Bytes Rehash(Bytes file) {
-  file.resize(file.size() - kContentHashBytes);
-  const Sha256Digest digest = Sha256::Of(file);
-  file.insert(file.end(), digest.begin(), digest.end());
-  return file;
-}
-
-// An artifact in parts that can be tampered with.
-struct Parts {
-  schema::ArtifactT root;
-  std::vector<Bytes> streams;
-  Bytes appended;
-};
-
-Parts TakeApart(const Bytes& file) {
-  ArtifactHeader header;
-  std::memcpy(&header, file.data(), sizeof(header));
-  const std::span<const uint8_t> rest = std::span(file).subspan(sizeof(header));
-  const auto description = DecodeStream(rest.first(header.description_encoded_bytes), 1,
-                                        header.description_decoded_bytes);
-  EXPECT_TRUE(description.ok());
-  Parts parts;
-  schema::GetArtifact(description->data())->UnPackTo(&parts.root);
-  size_t at = header.description_encoded_bytes;
-  for (const auto& stream : parts.root.streams) {
-    const auto bytes = rest.subspan(at, stream->encoded_bytes);
-    parts.streams.emplace_back(bytes.begin(), bytes.end());
-    at += bytes.size();
-  }
-  return parts;
-}
-
-Bytes PutTogether(const Parts& parts) {
-  flatbuffers::FlatBufferBuilder builder;
-  schema::FinishArtifactBuffer(builder, schema::Artifact::Pack(builder, &parts.root));
-  const Bytes description = EncodeStream({builder.GetBufferPointer(), builder.GetSize()}, 1, 3);
-  ArtifactHeader header;
-  header.description_encoded_bytes = static_cast<uint32_t>(description.size());
-  header.description_decoded_bytes = builder.GetSize();
-  const auto* raw = reinterpret_cast<const uint8_t*>(&header);
-  Bytes file(raw, raw + sizeof(header));
-  file.insert(file.end(), description.begin(), description.end());
-  for (const Bytes& s : parts.streams) file.insert(file.end(), s.begin(), s.end());
-  file.insert(file.end(), parts.appended.begin(), parts.appended.end());
-  file.resize(file.size() + kContentHashBytes);
-  return Rehash(file);
-}
-
-// Replaces a stream by a frame, with the size in the description that belongs to it.
-void SetStream(Parts& parts, size_t i, Bytes frame) {
-  parts.root.streams[i]->encoded_bytes = static_cast<uint32_t>(frame.size());
-  parts.streams[i] = std::move(frame);
 }
 
 Bytes ZstdFrame(const Bytes& content, const std::function<void(ZSTD_CCtx*)>& configure) {
@@ -96,6 +37,16 @@ Bytes ZstdFrame(const Bytes& content, const std::function<void(ZSTD_CCtx*)>& con
 TEST(ArtifactReader, AcceptsTheSampleTakenApartAndPutTogether) {
   const Status status = Verdict(PutTogether(TakeApart(TinyArtifact())));
   EXPECT_TRUE(status.ok()) << status.message();
+}
+
+TEST(ArtifactReader, AcceptsAProvenanceThatSaysNothing) {
+  Parts parts = TakeApart(TinyArtifact());
+  *parts.root.provenance = {};
+  const auto silent = Artifact::Parse(PutTogether(parts));
+  ASSERT_TRUE(silent.ok()) << silent.status().message();
+  EXPECT_EQ(silent->provenance(), Provenance());
+  parts.root.provenance.reset();
+  EXPECT_TRUE(Verdict(PutTogether(parts)).ok());
 }
 
 TEST(ArtifactReader, RefusesEveryTruncation) {
@@ -219,6 +170,7 @@ const Tampering kTamperings[] = {
     {"ScaleAxisUnknown",
      [](Parts& p) { p.root.encodings[0]->scale_axis = static_cast<schema::ScaleAxis>(9); }},
     {"RangeWithoutZero", [](Parts& p) { p.root.encodings[0]->lowest = 1; }},
+    {"RangeBelowZero", [](Parts& p) { p.root.encodings[0]->highest = -1; }},
     {"CodeBelowItsRange", [](Parts& p) { p.root.encodings[0]->lowest = -1; }},
     {"CodeAboveItsRange", [](Parts& p) { p.root.encodings[0]->highest = 1; }},
     {"CoderUnknown", [](Parts& p) { p.root.streams[0]->coder = static_cast<schema::Coder>(3); }},
@@ -243,6 +195,21 @@ const Tampering kTamperings[] = {
        for (int i = 0; i < 300; ++i)
          p.root.encodings.push_back(std::make_unique<schema::EncodingT>());
      }},
+    {"TooManyStreams",
+     [](Parts& p) {
+       for (size_t i = 0; i < kMaxStreams; ++i)
+         p.root.streams.push_back(std::make_unique<schema::StreamT>(*p.root.streams[0]));
+     }},
+    {"TooManyTensors",
+     [](Parts& p) {
+       for (size_t i = 0; i < kMaxTensors; ++i)
+         p.root.tensors.push_back(std::make_unique<schema::TensorT>(*p.root.tensors[0]));
+     }},
+    {"TokenizerTooLarge",
+     [](Parts& p) {
+       p.root.tokenizer->flags.resize((1 << 18) + 1);
+       p.root.tokenizer->bytes.resize((1 << 18) + 1);
+     }},
 };
 
 INSTANTIATE_TEST_SUITE_P(ArtifactReader, ArtifactTampering, testing::ValuesIn(kTamperings),
@@ -256,6 +223,17 @@ TEST(ArtifactReader, RefusesAScaleThatMakesAWeightInfinite) {
   EXPECT_EQ(CheckEncodedTensor(tensor).code(), Code::kBadData);  // -128 * 1e37
   tensor.data[1] = 0xf0;
   EXPECT_TRUE(CheckEncodedTensor(tensor).ok());  // -16 * 1e37
+  for (const float bad : {0.0F, -1.0F, NAN, INFINITY}) {
+    std::memcpy(tensor.scales.data(), &bad, sizeof(bad));
+    EXPECT_EQ(CheckEncodedTensor(tensor).code(), Code::kBadData) << bad;
+  }
+}
+
+// A file may say so, although our quantisers do not.
+TEST(ArtifactReader, AScalarWithAStepPerRowHasOne) {
+  const Encoding per_row{Storage::kCodes, -1, 1, ScaleType::kFloat32, ScaleAxis::kRow};
+  EXPECT_EQ(per_row.scale_count({}), 1U);
+  EXPECT_EQ(ToString(per_row), "codes -1..1 per row, fp32 scale");
 }
 
 // Narrow codes are bytes too: one beyond its range is refused, however narrow that is, and whatever the stream holds.

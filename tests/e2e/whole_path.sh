@@ -46,7 +46,7 @@ done
 data=(--data 'data/golf_train_*.bin' --val 'data/golf_val_*.bin' --tokenizer data/tokenizer.model --quiet)
 train() { golf-train "${recipe[@]}" "${data[@]}" "$@" >/dev/null; }
 
-train --out run --export ema.safetensors
+train --out run --export ema.safetensors --save-hessians run.hessians --calibrate-windows 4
 checkpoint=run/step-00000030.ckpt
 mapfile -t losses < <(grep '"weights":"raw"' run/log.jsonl | grep -o '"bits_per_byte":[0-9.]*' | cut -d: -f2)
 must "training lowers the bits per byte of text it has not seen" less "${losses[-1]}" "$(awk -v x="${losses[0]}" 'BEGIN { print x / 2 }')"
@@ -60,6 +60,14 @@ pack stopped/step-00000030.ckpt --preset pr668 -o resumed.ptz
 must "stopping and resuming changes no bit" cmp model.ptz resumed.ptz
 pack $checkpoint --preset pr668 -o again.ptz
 must "packing twice gives the same file" cmp model.ptz again.ptz
+
+must "a run that took too long is exit code 5" exits_with 5 train --out run --resume --max-train-seconds 0.000001
+gptq=(--preset int5 --level 1)
+pack $checkpoint "${gptq[@]}" --hessians run.hessians -o trained.ptz
+pack $checkpoint "${gptq[@]}" --calibrate 'data/golf_train_*.bin' --calibrate-windows 4 --precision bf16 -o calibrated.ptz
+must "Hessians collected after the last step are those that packing would collect" cmp trained.ptz calibrated.ptz
+must "and their seconds count" exits_with 5 \
+  golf-pack $checkpoint "${gptq[@]}" --hessians run.hessians --max-train-seconds 0.000001 --dry-run
 
 bytes=$(stat -c %s model.ptz)
 head -c 100 /dev/zero >code.py
@@ -91,11 +99,27 @@ must "the receipt holds the hash of the log's last line" \
   test "$(field audit_head_sha256 ttt.json)" = "\"$(tail -n 1 ttt.audit | tr -d '\n' | sha256sum | cut -d' ' -f1)\""
 must "every check of legality passes, test-time training on" \
   golf-run model.ptz 'data/golf_val_*.bin' --stride 32 --check all --check-samples 4 --limit-tokens 1500 "${ttt[@]}" --quiet
+slot=(--ttt-preset slot --ttt-chunk 64)
+score model.ptz slot.json "${slot[@]}" --audit slot.audit
+must "an offset on the last hidden state, learnt from what was scored, lowers bits per byte" \
+  less "$(field val_bpb slot.json)" "$(field val_bpb plain.json)"
+must "and its run is legal by log and receipt" \
+  golf-inspect verify slot.audit --artifact model.ptz --shards 'data/golf_val_*.bin' --receipt slot.json
+must "and by every check" \
+  golf-run model.ptz 'data/golf_val_*.bin' --stride 32 --check all --check-samples 4 --limit-tokens 1500 "${slot[@]}" --quiet
 limited() { golf-run model.ptz 'data/golf_val_*.bin' --plain --receipt limits.json --quiet "$@"; }
 must "artifact and code that fit the budget are scored" limited --code code.py --max-bytes $((bytes + 100))
 must "and the receipt says their sum" test "$(field total_bytes limits.json)" = $((bytes + 100))
 must "one byte less is exit code 5" exits_with 5 limited --code code.py --max-bytes $((bytes + 99))
 must "so is an evaluation that takes too long" exits_with 5 limited --max-eval-seconds 0.000001
+golf-pack $checkpoint "${gptq[@]}" --hessians run.hessians --json -o made.ptz >made.json
+must "what golf-pack measured enters the receipt" \
+  golf-run made.ptz 'data/golf_val_*.bin' --plain --receipt made.receipt --quiet --packing made.json --max-train-seconds 600
+must "to the digit" test "$(field calibration_seconds made.receipt)" = "$(field calibration_seconds made.json)"
+made() { golf-run made.ptz 'data/golf_val_*.bin' --plain --quiet "$@"; }
+must "training that took too long is exit code 5" exits_with 5 made --packing made.json --max-train-seconds 0.000001
+must "a report of another artifact is exit code 4" exits_with 4 limited --packing made.json
+must "and so is what is no report" exits_with 4 made --packing plain.json
 verify() { golf-inspect verify "$1" --artifact model.ptz --shards 'data/golf_val_*.bin' --receipt ttt.json; }
 must "the log proves that the run was legal, and fits artifact, shards and receipt" verify ttt.audit
 sed '4s/"count":[0-9]*/"count":1/' ttt.audit >forged.audit

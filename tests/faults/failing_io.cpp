@@ -226,6 +226,7 @@ int close(int descriptor) {
 void* mmap(void* address, size_t bytes, int protection, int flags, int descriptor,
            off_t at) noexcept {
   if (descriptor >= 0 && Fails("mmap", PathOf(descriptor))) return MAP_FAILED;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a system call has no other way to return an address.
   return reinterpret_cast<void*>(
       syscall(SYS_mmap, address, bytes, protection, flags, descriptor, at));
 }

@@ -1,5 +1,6 @@
 // A whole state dict through the packing of a reference script: which tensors are quantised and how, integers, scales,
 // dequantised values, and what is kept as it is.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -65,17 +66,20 @@ void CheckPacked(const GoldenCase& c, const std::string& prefix, const StateDict
   for (size_t i = 0; i < sd.names.size(); ++i) {
     const EncodedTensor& tensor = (*encoded)[i];
     const std::string& name = sd.names[i];
+    const auto recorded = [&](const char* what) {
+      return fmt::format("{}{}/{}", prefix, what, name);
+    };
     std::vector<float> weights(sd.data[i].size());
     Dequantise(tensor, weights);
-    if (c.Has(prefix + "pass/" + name)) {
+    if (c.Has(recorded("pass"))) {
       EXPECT_NE(tensor.encoding.storage, Storage::kCodes) << name;
-      c.Expect(prefix + "pass/" + name, weights);
+      c.Expect(recorded("pass"), weights);
       continue;
     }
     EXPECT_EQ(tensor.encoding.storage, Storage::kCodes) << name;
-    ExpectCodes(c, prefix + "q/" + name, prefix + "scale/" + name, tensor);
-    weights.resize(c.Get(prefix + "deq_head/" + name).size());
-    c.Expect(prefix + "deq_head/" + name, weights);
+    ExpectCodes(c, recorded("q"), recorded("scale"), tensor);
+    weights.resize(c.Get(recorded("deq_head")).size());
+    c.Expect(recorded("deq_head"), weights);
   }
   if (!c.info().contains("stats")) return;
   uint64_t payload = 0;

@@ -9,6 +9,7 @@
 #include "kernels/table.h"
 #include "kernels/threads.h"
 #include "runtime/evaluate.h"
+#include "runtime/hidden_offset.h"
 #include "tests/runtime/made_up_text.h"
 #include "tests/runtime/small_network.h"
 
@@ -39,7 +40,8 @@ class RealNetwork : public testing::TestWithParam<Precision> {
 
   std::vector<float> Nll(const TokenStream& stream, bool train, size_t batch = 8,
                          const TttOptions& options = Options()) {
-    TensorSet weights = test::RandomWeights(*program_);
+    TensorSet weights = initial_.SameLayout();
+    weights.CopyFrom(initial_);
     const WindowRule rule{kWindow, 16, Tail::kOnce};
     const auto factory = ExecutorsOf(*kernels_, *program_, weights);
     const auto windows = *MakeWindows(rule, stream.targets());
@@ -58,6 +60,7 @@ class RealNetwork : public testing::TestWithParam<Precision> {
 
   const std::unique_ptr<schema::ProgramT> program_ =
       BuildNetwork(test::SmallNetworkConfig(test::kVocab, kWindow));
+  TensorSet initial_ = test::RandomWeights(*program_);
   const KernelTable* kernels_ = *CpuKernels();
 };
 
@@ -108,6 +111,33 @@ TEST_P(RealNetwork, ThreadsDoNotChangeABit) {
 TEST_P(RealNetwork, TheSameRunGivesTheSameBits) {
   const TokenStream stream = test::RandomStream(700);
   EXPECT_EQ(Nll(stream, true), Nll(stream, true));
+}
+
+// An offset on the last hidden state that only learns from what was scored: nothing at first, causal, and of use.
+TEST_P(RealNetwork, AHiddenOffsetIsTrainedScoreFirst) {
+  std::mt19937 rng(5);
+  std::vector<uint16_t> tokens(400);
+  for (uint16_t& t : tokens)
+    t = static_cast<uint16_t>(std::min(rng() % test::kVocab, rng() % test::kVocab));
+  const TokenStream stream = *TokenStream::FromTokens(tokens, test::kVocab);
+  TttOptions options = *TttPreset("slot");
+  options.chunk_tokens = 128;
+  options.epochs = 4;
+  const auto still = Nll(stream, false);
+  ASSERT_TRUE(AddHiddenOffset(*program_, initial_).ok());
+  EXPECT_EQ(Nll(stream, false), still);
+  const auto adapted = Nll(stream, true, 8, options);
+  EXPECT_TRUE(std::equal(still.begin(), still.begin() + 128, adapted.begin()));
+  EXPECT_LT(std::accumulate(adapted.begin(), adapted.end(), 0.0),
+            std::accumulate(still.begin(), still.end(), 0.0));
+  for (const size_t t : {127, 128, 300}) {
+    std::vector<uint16_t> changed(tokens.begin(), tokens.end());
+    for (size_t i = t + 1; i < changed.size(); ++i)
+      changed[i] = static_cast<uint16_t>(rng() % test::kVocab);
+    const auto nll = Nll(*TokenStream::FromTokens(changed, test::kVocab), true, 8, options);
+    EXPECT_TRUE(std::equal(nll.begin(), nll.begin() + static_cast<ptrdiff_t>(t), adapted.begin()))
+        << t;
+  }
 }
 
 // On text with structure (each token depends on the one before) adaptation has to pay off: a network that starts with random

@@ -70,6 +70,7 @@ class ExecutorTest : public testing::TestWithParam<std::tuple<Precision, Family>
   }
 
   static Precision precision() { return std::get<Precision>(GetParam()); }
+  void ExpectDerivativeOfTheLoss(double focal_gamma);
   bool unread(size_t weight) const { return program_->weights[weight]->unread; }
   std::unique_ptr<Executor> Make(Mode mode, size_t batch, size_t scored_rows = 0,
                                  std::vector<bool> trainable = {}) {
@@ -252,16 +253,26 @@ TEST_P(ExecutorTest, FreezingTheLowerBlocksSkipsTheirBackward) {
               testing::Not(testing::HasSubstr("d.block0_out")));
 }
 
-// The whole backward against central differences of the loss, in a random direction of each weight. fp32 only: the
+// The whole backward against central differences of the loss, along the gradient of each weight. fp32 only: the
 // operations themselves are checked in double (tests/kernels), this checks how they are put together.
-TEST_P(ExecutorTest, GradientIsTheDerivativeOfTheLoss) {
-  if (precision() != Precision::kFp32) return;
+void ExecutorTest::ExpectDerivativeOfTheLoss(double focal_gamma) {
   const auto ids = RandomTokens(kWindow, 17), next = RandomTokens(kWindow, 18);
+  const auto scorer = Make(Mode::kScore, 1);
+  const auto mean_loss = [&] {
+    std::vector<float> nll(kWindow);
+    scorer->WeightsChanged();
+    scorer->Score(ids, {}, next, nll);
+    double sum = 0;
+    for (const double x : nll) sum += std::pow(1 - std::exp(-x), focal_gamma) * x;
+    return sum / static_cast<double>(nll.size());
+  };
   TensorSet gradients = weights_.SameLayout();
-  const auto executor = Make(Mode::kTrain, 1);
-  executor->Train(ids, next, 1.0F, gradients);
-  TensorSet ignored = weights_.SameLayout();
-  std::mt19937 rng(19);
+  ExecutorOptions options;
+  options.mode = Mode::kTrain;
+  options.focal_gamma = focal_gamma;
+  auto executor = Executor::Create(*kernels_, *program_, weights_, options);
+  ASSERT_TRUE(executor.ok());
+  (*executor)->Train(ids, next, 1.0F, gradients);
   for (size_t i = 0; i < weights_.count(); ++i) {
     if (unread(i)) continue;
     // Along the gradient itself the derivative is largest. The step moves the loss by about 1e-3, and the weight by no
@@ -275,15 +286,21 @@ TEST_P(ExecutorTest, GradientIsTheDerivativeOfTheLoss) {
       for (size_t k = 0; k < saved.size(); ++k) {
         weights_[i][k] = static_cast<float>(saved[k] + (side ? step : -step) * gradients[i][k]);
       }
-      executor->WeightsChanged();
-      loss[side] = executor->Train(ids, next, 1.0F, ignored);
+      loss[side] = mean_loss();
     }
     std::ranges::copy(saved, weights_[i].begin());
-    executor->WeightsChanged();
     const double expected = 2 * step * norm2;
     const double rounding = 5e-7;  // of the loss in fp32
     EXPECT_NEAR(loss[1] - loss[0], expected, 2e-2 * expected + rounding) << weights_.name(i);
   }
+}
+
+TEST_P(ExecutorTest, GradientIsTheDerivativeOfTheLoss) {
+  if (precision() == Precision::kFp32) ExpectDerivativeOfTheLoss(0);
+}
+
+TEST_P(ExecutorTest, GradientIsTheDerivativeOfTheFocalLoss) {
+  if (precision() == Precision::kFp32) ExpectDerivativeOfTheLoss(2);
 }
 
 TEST_P(ExecutorTest, FakeQuantisedTrainingUsesQuantisedMatricesAndScoringDoesNot) {

@@ -50,6 +50,10 @@ TEST(Network, HasTheNumbersOfPr1004AndPr1232) {
   const std::vector<std::string> buckets = {"network.bigram_buckets=8192"};
   EXPECT_EQ(Parameters(*BuildNetwork(LoadRecipe("pr1004", buckets)->network)), 33'580'124U);
   EXPECT_EQ(Parameters(*BuildNetwork(LoadRecipe("pr1004-d576", buckets)->network)), 42'090'716U);
+  // PR 1248 has 4 key/value heads and a smaller hashed table.
+  const std::vector<std::string> pr1248 = {"network.num_kv_heads=4", "network.bigram_buckets=3072",
+                                           "network.bigram_embed_dim=112"};
+  EXPECT_EQ(Parameters(*BuildNetwork(LoadRecipe("pr1004", pr1248)->network)), 29'951'068U);
   // Their state_dicts have 122 entries, one of them no parameter, and 149 and 156.
   EXPECT_EQ(BuildNetwork(Published("pr1004"))->weights.size(), 121U);
   EXPECT_EQ(BuildNetwork(Published("pr1232"))->weights.size(), 149U);

@@ -128,6 +128,7 @@ TEST(Recipe, WrongTypesAndValuesAreNamed) {
   EXPECT_THAT(Message(kTiny, {"train.grad_clip_norm=nan"}), HasSubstr("train.grad_clip_norm"));
   EXPECT_THAT(Message(kTiny, {"network.num_heads=7"}), HasSubstr("network.num_heads"));
   EXPECT_THAT(Message(kTiny, {"network.weight_names=mine"}), HasSubstr("pr1004"));
+  EXPECT_THAT(Message(kTiny, {"train.focal_gamma=-1"}), HasSubstr("train.focal_gamma"));
   EXPECT_THAT(Message(kTiny, {"late_qat.quantile=0"}), HasSubstr("late_qat.quantile"));
   EXPECT_THAT(Message(kTiny, {"late_qat.rounding=up"}), HasSubstr("late_qat.rounding"));
   EXPECT_THAT(Message(kTiny, {"swa.source=both"}), HasSubstr("swa.source"));

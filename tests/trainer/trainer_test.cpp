@@ -116,6 +116,17 @@ TEST_F(TinyTrainer, LateQatActsUnlessDead) {
   EXPECT_NE(a->loss_nats, d->loss_nats);
 }
 
+TEST_F(TinyTrainer, FocalLossTrainsOtherwiseAndReportsTheSame) {
+  const auto plain = Make();
+  recipe_.train.focal_gamma = 2;
+  const auto focal = Make();
+  const auto a = Step(*plain), b = Step(*focal);
+  ASSERT_TRUE(a.ok() && b.ok());
+  EXPECT_EQ(a->loss_nats, b->loss_nats);
+  EXPECT_NE(a->grad_norm, b->grad_norm);
+  EXPECT_NE(Step(*plain)->loss_nats, Step(*focal)->loss_nats);
+}
+
 TEST_F(TinyTrainer, SoftRoundingActsAndIsNotStraightThrough) {
   recipe_.train.late_qat.threshold = 2;  // from the start
   const auto nearest = Make();

@@ -7,7 +7,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "artifact/hessians.h"
 #include "artifact/safetensors.h"
+#include "runtime/calibrate.h"
+#include "runtime/program.h"
 #include "schemas/program_generated.h"
 #include "tests/trainer/tiny.h"
 
@@ -112,6 +115,89 @@ TEST_F(Run, AnInterruptSavesAndResumes) {
   options.start = StartMode::kResume;
   ASSERT_TRUE(Train(options).ok());
   ExpectSameState(Last("unbroken"), Last("interrupted"));
+}
+
+TEST_F(Run, HessiansAreTheOnesThatPackingWouldCollectFromTheFinalWeights) {
+  TrainingOptions options = Options("calibrated");
+  options.hessians = folder_ + "/h.hessians";
+  options.calibration_windows = 9;
+  auto run = TrainingRun::Prepare(test::Kernels(), options, observer_);
+  ASSERT_TRUE(run.ok()) << run.status().message();
+  ASSERT_TRUE((*run)->Run().ok());
+  EXPECT_GT((*run)->train_seconds(), 0);
+  const auto hessians = ReadHessians(options.hessians);
+  ASSERT_TRUE(hessians.ok()) << hessians.status().message();
+  EXPECT_EQ(hessians->seconds, (*run)->calibration_seconds());
+  EXPECT_EQ(hessians->program, SerialiseProgram((*run)->program()));
+
+  const std::vector<uint16_t> tokens = test::TinyTokens(300, 1);
+  const size_t length = (*run)->program().window;
+  std::vector<int32_t> ids;
+  for (size_t i = 0; i < 9; ++i) {
+    const auto from = tokens.begin() + static_cast<ptrdiff_t>(i * (length + 1));
+    ids.insert(ids.end(), from, from + static_cast<ptrdiff_t>(length));
+  }
+  const auto expected = CollectHessians(test::Kernels(), (*run)->program(),
+                                        (*run)->trainer().averaged(), ids, {length});
+  ASSERT_TRUE(expected.ok());
+  EXPECT_EQ(hessians->tokens, ids.size());
+  ASSERT_EQ(hessians->by_weight.size(), expected->by_weight.size());
+  for (const auto& [weight, matrix] : expected->by_weight)
+    EXPECT_EQ(*hessians->by_weight.at(weight), *matrix) << weight;
+}
+
+TEST_F(Run, HessiansCollectedWhileTrainingDoNotDependOnStops) {
+  TrainingOptions unbroken = Options("unbroken");
+  unbroken.hessians = folder_ + "/unbroken.hessians";
+  unbroken.calibrate_every = 2;
+  unbroken.calibration_windows = 3;
+  ASSERT_TRUE(Train(unbroken).ok());
+  TrainingOptions broken = unbroken;
+  broken.out = folder_ + "/broken";
+  broken.hessians = folder_ + "/broken.hessians";
+  for (const uint64_t stop : {9, 11}) {
+    broken.stop_after_steps = stop;
+    broken.start = StartMode::kResume;
+    (void)Train(broken);  // too early for a Hessian, perhaps
+  }
+  broken.stop_after_steps = 0;
+  const Status resumed = Train(broken);
+  ASSERT_TRUE(resumed.ok()) << resumed.message();
+  const auto a = ReadHessians(unbroken.hessians), b = ReadHessians(broken.hessians);
+  ASSERT_TRUE(a.ok() && b.ok());
+  EXPECT_GT(a->tokens, 3U * 8);
+  EXPECT_EQ(a->tokens, b->tokens);
+  for (const auto& [weight, matrix] : a->by_weight)
+    EXPECT_EQ(*matrix, *b->by_weight.at(weight)) << weight;
+
+  unbroken.out = folder_ + "/never";
+  unbroken.overrides = {"schedule.warmdown_iters=0"};
+  const Status never = Train(unbroken);
+  EXPECT_EQ(never.code(), Code::kUsage);
+  EXPECT_THAT(never.message(), HasSubstr("--calibrate-every"));
+  unbroken.hessians.clear();
+  unbroken.out = folder_ + "/nowhere";
+  EXPECT_THAT(Train(unbroken).message(), HasSubstr("--save-hessians"));
+}
+
+TEST_F(Run, AnInterruptedCalibrationIsMadeUpForByResuming) {
+  struct StopsAfterTheLastStep : TrainingObserver {
+    bool Proceed(uint64_t /*targets_done*/) override { return !done; }
+    void Saved(uint64_t step, const std::string& /*path*/) override { done = step == 12; }
+    bool done = false;
+  } stops;
+  TrainingOptions options = Options("calibrated");
+  options.hessians = folder_ + "/h.hessians";
+  {
+    auto run = TrainingRun::Prepare(test::Kernels(), options, stops);
+    ASSERT_TRUE(run.ok()) << run.status().message();
+    EXPECT_EQ((*run)->Run().code(), Code::kInterrupted);
+  }
+  EXPECT_FALSE(fs::exists(options.hessians));
+  options.start = StartMode::kResume;
+  const Status resumed = Train(options);
+  ASSERT_TRUE(resumed.ok()) << resumed.message();
+  EXPECT_TRUE(fs::exists(options.hessians));
 }
 
 TEST_F(Run, ResumesFromTheOneBeforeADamagedCheckpoint) {

@@ -12,7 +12,7 @@ namespace {
 std::string WriteShard(const std::string& name, uint16_t first, size_t count) {
   std::vector<uint16_t> tokens(count);
   std::iota(tokens.begin(), tokens.end(), first);
-  const std::string path = testing::TempDir() + "training_stream_" + name + ".bin";
+  std::string path = testing::TempDir() + "training_stream_" + name + ".bin";
   EXPECT_TRUE(WriteTokenShard(path, tokens).ok());
   return path;
 }
