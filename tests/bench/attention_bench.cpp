@@ -33,8 +33,9 @@ void Rows(const Bench& bench, AttentionDims d) {
   std::vector<T> dq(queries), dk(keys), dv(keys);
   const auto scratch =
       hwy::AllocateAligned<std::byte>(std::max<size_t>(1, ops.attention_backward_scratch(d)));
+  // dP, dQ, dK, dV; scores that are made anew do not count.
   bench.Row(
-      "attention backward " + shape, ElementOf<T>(), {5 * 2 * width * scores, 2 * bytes}, [&] {
+      "attention backward " + shape, ElementOf<T>(), {4 * 2 * width * scores, 2 * bytes}, [&] {
         ops.attention_backward(d, q.data(), k.data(), v.data(), y.data(), lse.data(), dy.data(),
                                {dq.data()}, {dk.data()}, {dv.data()}, scratch.get());
       });
