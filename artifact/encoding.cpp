@@ -26,14 +26,8 @@ void Widen(std::span<const uint8_t> bytes, size_t element_bytes, std::span<float
 }  // namespace
 
 std::string ToString(const Encoding& encoding) {
-  switch (encoding.storage) {
-    case Storage::kFloat32:
-      return "fp32";
-    case Storage::kFloat16:
-      return "fp16";
-    case Storage::kCodes:
-      break;
-  }
+  if (encoding.storage == Storage::kFloat32) return "fp32";
+  if (encoding.storage == Storage::kFloat16) return "fp16";
   return "codes " + std::to_string(encoding.lowest) + ".." + std::to_string(encoding.highest) +
          (encoding.scale_axis == ScaleAxis::kRow ? " per row, " : " per tensor, ") +
          (encoding.scale_type == ScaleType::kFloat32 ? "fp32 scale" : "fp16 scale");

@@ -145,8 +145,9 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path) {
     struct stat opened, named;
     if (::fstat(d.fd, &opened) != 0) return IoError(temporary, "stat");
     if (::stat(temporary.c_str(), &named) != 0 || opened.st_ino != named.st_ino) continue;
-    if (TruncateRetrying(d.fd, 0) != 0) return IoError(temporary, "truncate");
-    return AtomicFile(path, temporary, std::exchange(d.fd, -1));
+    AtomicFile file(path, temporary, std::exchange(d.fd, -1));  // it is ours now, to remove as well
+    if (TruncateRetrying(file.descriptor_, 0) != 0) return IoError(temporary, "truncate");
+    return file;
   }
   return Status{Code::kBusy, path + ": another process is writing this file"};
 }

@@ -30,7 +30,7 @@ std::vector<int> LadderOrder(int layers) {
   const int middle = layers / 2;
   for (int distance = 0; static_cast<int>(order.size()) < layers; ++distance) {
     if (middle + distance < layers) order.push_back(middle + distance);
-    if (distance > 0 && middle - distance >= 0) order.push_back(middle - distance);
+    if (distance > 0) order.push_back(middle - distance);  // there are no fewer below than above
   }
   return order;
 }

@@ -74,24 +74,21 @@ class Search {
   Result<FitResult> Run() {
     result_.level = task_.level;
     GOLF_TRY(MeasureRungs());
-    GOLF_ASSIGN(bool fits, Try(StateAfter(0), prune()));
-    if (fits) return std::move(result_);
+    if (Try(StateAfter(0))) return std::move(result_);
     const size_t estimate = StepsEstimated();
-    GOLF_TRY(ChooseLevel(StateAfter(estimate)));
+    ChooseLevel(StateAfter(estimate));
 
     // Invariant: `over` steps are too few, `fitting` are enough.
     size_t over = 0, fitting = steps_.size();
-    GOLF_ASSIGN(fits, Try(StateAfter(fitting), prune()));
-    if (!fits) {
+    if (!Try(StateAfter(fitting))) {
       GOLF_TRY(Prune(StateAfter(fitting)));
       return std::move(result_);
     }
     for (size_t at = estimate; fitting - over > 1; at = over + (fitting - over) / 2) {
       at = std::clamp(at, over + 1, fitting - 1);
-      GOLF_ASSIGN(fits, Try(StateAfter(at), prune()));
-      (fits ? fitting : over) = at;
+      (Try(StateAfter(at)) ? fitting : over) = at;
     }
-    GOLF_TRY(TakeBack(fitting));
+    TakeBack(fitting);
     if (static_cast<double>(best_bytes_) < kUsedUp * static_cast<double>(task_.max_bytes))
       GOLF_TRY(Prune(StateAfter(over)));
     return std::move(result_);
@@ -109,7 +106,12 @@ class Search {
   Status MeasureRungs() {
     rungs_.resize(encoder_.count());
     for (size_t i = 0; i < encoder_.count(); ++i) {
-      for (size_t r = 0; encoder_.codes(i) && r < kRungs.size(); ++r) {
+      if (!encoder_.codes(i)) {
+        GOLF_ASSIGN(EncodedTensor floats, encoder_.Encode(i));
+        rungs_[i].push_back({std::move(floats), 0, 0});
+        continue;
+      }
+      for (size_t r = 0; r < kRungs.size(); ++r) {
         GOLF_ASSIGN(EncodedTensor encoded, encoder_.EncodeAs(i, SettingsOf(r), prune()));
         const double bytes = EstimatedBytes(encoded), loss = encoder_.ErrorShare(i, encoded);
         rungs_[i].push_back({std::move(encoded), bytes, loss});
@@ -136,27 +138,16 @@ class Search {
     return steps;
   }
 
-  Result<std::vector<EncodedTensor>> EncodeState(const State& state, double share, double& loss) {
-    std::vector<EncodedTensor> encoded(encoder_.count());
-    loss = 0;
-    for (size_t i = 0; i < encoder_.count(); ++i) {
-      if (!encoder_.codes(i)) {
-        GOLF_ASSIGN(encoded[i], encoder_.Encode(i));
-      } else if (share == prune()) {
-        encoded[i] = rungs_[i][state[i]].encoded;
-        loss += rungs_[i][state[i]].loss;
-      } else {
-        GOLF_ASSIGN(encoded[i], encoder_.EncodeAs(i, SettingsOf(state[i]), share));
-        loss += encoder_.ErrorShare(i, encoded[i]);
-      }
-    }
+  // The tensors at these rungs.
+  std::vector<EncodedTensor> Encoded(const State& state) const {
+    std::vector<EncodedTensor> encoded;
+    for (size_t i = 0; i < state.size(); ++i) encoded.push_back(rungs_[i][state[i]].encoded);
     return encoded;
   }
 
   // Levels are not in order of size: the smallest of a few for about what the result will be.
-  Status ChooseLevel(const State& state) {
-    double loss = 0;
-    GOLF_ASSIGN(const auto encoded, EncodeState(state, prune(), loss));
+  void ChooseLevel(const State& state) {
+    const std::vector<EncodedTensor> encoded = Encoded(state);
     uint64_t smallest = 0;
     for (const int level : {task_.level, 16, 1, 17, 2}) {
       const uint64_t bytes = task_.artifact_bytes(encoded, level);
@@ -164,15 +155,30 @@ class Search {
       smallest = bytes;
       result_.level = level;
     }
-    return {};
+  }
+
+  bool Try(const State& state) {
+    double loss = 0;
+    for (size_t i = 0; i < state.size(); ++i) loss += rungs_[i][state[i]].loss;
+    return Judge(Encoded(state), loss, Describe(state, prune()));
+  }
+
+  // The same with a larger share of each matrix pruned.
+  Result<bool> TryPruned(const State& state, double share) {
+    std::vector<EncodedTensor> encoded = Encoded(state);
+    double loss = 0;
+    for (size_t i = 0; i < state.size(); ++i) {
+      if (!encoder_.codes(i)) continue;
+      GOLF_ASSIGN(encoded[i], encoder_.EncodeAs(i, SettingsOf(state[i]), share));
+      loss += encoder_.ErrorShare(i, encoded[i]);
+    }
+    return Judge(std::move(encoded), loss, Describe(state, share));
   }
 
   // Whether the file fits; keeps the best one that does.
-  Result<bool> Try(const State& state, double share) {
-    double loss = 0;
-    GOLF_ASSIGN(auto encoded, EncodeState(state, share, loss));
+  bool Judge(std::vector<EncodedTensor> encoded, double loss, std::string what) {
     const uint64_t bytes = task_.artifact_bytes(encoded, result_.level);
-    result_.path.push_back({Describe(state, share), bytes, loss});
+    result_.path.push_back({std::move(what), bytes, loss});
     const bool fits = bytes <= task_.max_bytes;
     const bool better = result_.fits ? fits && loss < result_.loss
                                      : fits || best_bytes_ == 0 || bytes < best_bytes_;
@@ -200,7 +206,7 @@ class Search {
 
   // From the state after `steps` steps, which fits: takes back single steps that what is left has room for, the dearest
   // first.
-  Status TakeBack(size_t steps) {
+  void TakeBack(size_t steps) {
     State state = StateAfter(steps);
     double room = static_cast<double>(task_.max_bytes) - static_cast<double>(best_bytes_);
     size_t tries = 0;
@@ -210,12 +216,10 @@ class Search {
       State richer = state;
       richer[step.tensor] = step.from;
       ++tries;
-      GOLF_ASSIGN(const bool fits, Try(richer, prune()));
-      if (!fits) continue;
+      if (!Try(richer)) continue;
       state = std::move(richer);
       room = static_cast<double>(task_.max_bytes) - static_cast<double>(result_.path.back().bytes);
     }
-    return {};
   }
 
   // The least pruning with which the state fits.
@@ -224,7 +228,7 @@ class Search {
     for (int i = 0; i < kPruneTries; ++i) {
       // Small shares first: they are what fine tuning needs.
       const double middle = i == 0 ? low + (high - low) / 16 : (low + high) / 2;
-      GOLF_ASSIGN(const bool fits, Try(state, middle));
+      GOLF_ASSIGN(const bool fits, TryPruned(state, middle));
       (fits ? high : low) = middle;
     }
     return {};
@@ -232,7 +236,7 @@ class Search {
 
   const FitTask& task_;
   TensorEncoder encoder_;
-  std::vector<std::vector<Rung>> rungs_;  // of each tensor; empty: floats
+  std::vector<std::vector<Rung>> rungs_;  // of each tensor; floats have one
   std::vector<StepDown> steps_;           // in the order in which they are taken
   FitResult result_;
   uint64_t best_bytes_ = 0;

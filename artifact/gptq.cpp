@@ -119,7 +119,6 @@ void CodeTile(const TensorView& tensor, std::span<const float> unpruned, size_t 
       CodeBlock(&w[r * n], &pruned[r * n], begin, end, steps[first + r], lowest, highest, feedback,
                 &errors[r * width], codes + (first + r) * n);
     }
-    if (end == n) break;
     const auto size = [](size_t x) { return static_cast<Index>(x); };
     const ConstTile f(feedback.factor.data(), size(n), size(n));
     Tile(w.data(), size(rows), size(n)).rightCols(size(n - end)).noalias() -=

@@ -22,7 +22,8 @@ struct PackingRule {
       std::numeric_limits<size_t>::max();  // fits tensors of at most this size ...
   std::vector<std::string> name_parts;     // ... whose name contains one of these; empty: any name
   std::variant<Storage, QuantiserSettings> encoding;  // kFloat32 or kFloat16, or codes
-  bool feedback = true;  // codes by GPTQ where there is a Hessian; false: not in mode kReference
+  bool reference_gptq =
+      true;  // whether GptqMode::kReference, too, codes it by GPTQ where there is a Hessian
 };
 
 struct Packing {

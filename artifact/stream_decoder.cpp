@@ -50,8 +50,7 @@ Result<std::vector<uint8_t>> DecodeStream(std::span<const uint8_t> encoded, size
                                                                    ZSTD_freeDCtx);
   const size_t written = ZSTD_decompressDCtx(context.get(), decoded.data(), decoded.size(),
                                              encoded.data(), encoded.size());
-  if (ZSTD_isError(written)) return bad(std::string("zstd: ") + ZSTD_getErrorName(written));
-  if (written != decoded_bytes) return bad("the frame ends early");
+  if (written != decoded_bytes) return bad(std::string("zstd: ") + ZSTD_getErrorName(written));
   if (element_bytes == 1) return decoded;
   return JoinPlanes(decoded, element_bytes);
 }

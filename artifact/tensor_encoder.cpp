@@ -21,7 +21,7 @@ TensorEncoder::TensorEncoder(const Packing& packing, std::span<const TensorView>
       continue;
     }
     job.codes = std::get<QuantiserSettings>(rule.encoding);
-    const bool feedback = rule.feedback || options.gptq.mode != GptqMode::kReference;
+    const bool feedback = rule.reference_gptq || options.gptq.mode != GptqMode::kReference;
     if (options.hessians != nullptr && feedback && tensor.shape.size() == 2) {
       const std::span<const float> h = options.hessians->Find(tensor.name);
       if (h.size() == size_t{tensor.shape[1]} * tensor.shape[1]) {

@@ -27,11 +27,16 @@ void* ThreadWorkspace(size_t bytes) {
   return memory.get();
 }
 
-// Runs f(0 .. tasks - 1), in about this order, on all threads.
+// Runs f(0 .. tasks - 1, workspace), in about this order, on all threads. A thread has its workspace whether it gets a task
+// or not: which one does may change from call to call, and only the first call is to allocate.
 template <class F>
-void RunTasks(size_t tasks, const F& f) {
-#pragma omp parallel for schedule(dynamic, 1)
-  for (size_t i = 0; i < tasks; ++i) f(i);
+void RunTasks(size_t tasks, size_t workspace_bytes, const F& f) {
+#pragma omp parallel
+  {
+    void* const workspace = ThreadWorkspace(workspace_bytes);
+#pragma omp for schedule(dynamic, 1)
+    for (size_t i = 0; i < tasks; ++i) f(i, workspace);
+  }
 }
 
 void CheckDims(AttentionDims d) {
@@ -52,13 +57,11 @@ void Forward(const AttentionTasks<T>& tasks, const ForwardCall<T>& call) {
   CheckDims(d);
   for (size_t b = 0; b < d.B; ++b) GOLF_CHECK(call.first_row_of(b) + d.Q <= d.T);
   const size_t step = ForwardTaskRows(d), blocks = CeilDiv(d.Q, step);
-  const size_t bytes = tasks.forward_bytes(d);
-  RunTasks(d.B * d.K * blocks, [&](size_t i) {
+  RunTasks(d.B * d.K * blocks, tasks.forward_bytes(d), [&](size_t i, void* workspace) {
     const size_t block =
         blocks - 1 - i / (d.B * d.K);  // late rows see most keys: longest tasks first
     const size_t row = block * step, pair = i % (d.B * d.K);
-    tasks.forward(call, {pair / d.K, pair % d.K, row, std::min(step, d.Q - row)},
-                  ThreadWorkspace(bytes));
+    tasks.forward(call, {pair / d.K, pair % d.K, row, std::min(step, d.Q - row)}, workspace);
   });
 }
 
@@ -90,12 +93,11 @@ void Backward(const AttentionTasks<T>& tasks, const BackwardCall<T>& call) {
   const AttentionDims& d = call.d;
   CheckDims(d);
   GOLF_CHECK(d.Q == d.T);
-  const size_t pairs = d.B * d.K, bytes = tasks.backward_bytes(d);
-  RunTasks(pairs * CeilDiv(d.T, kChunkKeys), [&](size_t i) {
+  const size_t pairs = d.B * d.K, chunks = CeilDiv(d.T, kChunkKeys);
+  RunTasks(pairs * chunks, tasks.backward_bytes(d), [&](size_t i, void* workspace) {
     const size_t key = i / pairs * kChunkKeys,
                  pair = i % pairs;  // early keys first: most rows see them
-    tasks.backward(call, {pair / d.K, pair % d.K, key, std::min(kChunkKeys, d.T - key)},
-                   ThreadWorkspace(bytes));
+    tasks.backward(call, {pair / d.K, pair % d.K, key, std::min(kChunkKeys, d.T - key)}, workspace);
   });
   if (d.T > kChunkKeys && call.dq.data != nullptr) AddPartialDq(call);
 }

@@ -5,6 +5,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "tests/artifact/samples.h"
 
@@ -68,6 +69,73 @@ TEST(Fit, GivesTheSmallestItFoundWhereNothingFits) {
   EXPECT_FALSE(fit->tensors.empty());
 }
 
+TEST(Fit, RefusesWhatCannotBeQuantised) {
+  for (const size_t tensor : {0, 1}) {  // one that becomes codes, one that stays floats
+    Fitter fitter;
+    fitter.network.data[tensor][3] = NAN;
+    const auto fit = FitByError(*FindPacking("int6"), fitter.Task(30000));
+    EXPECT_EQ(fit.status().code(), Code::kBadNumbers) << tensor;
+    EXPECT_THAT(fit.status().message(), testing::HasSubstr(fitter.network.names[tensor]));
+    EXPECT_EQ(FitByLadder(*FindPacking("pr1232"), fitter.Task(30000)).status().code(),
+              Code::kBadNumbers);
+  }
+}
+
+TEST(Fit, PrunesBelowTheLastStep) {
+  Fitter fitter;
+  const auto none = FitByError(*FindPacking("int6"), fitter.Task(3000));
+  ASSERT_TRUE(none.ok() && !none->fits);
+  uint64_t coarsest = UINT64_MAX;
+  for (const FitTry& tried : none->path) {
+    if (tried.what.find("pruned") == std::string::npos) coarsest = std::min(coarsest, tried.bytes);
+  }
+  const FitTask task = fitter.Task(coarsest * 8 / 10);
+  const auto fit = FitByError(*FindPacking("int6"), task);
+  ASSERT_TRUE(fit.ok() && fit->fits);
+  EXPECT_LE(task.artifact_bytes(fit->tensors, fit->level), task.max_bytes);
+  EXPECT_THAT(fit->path.back().what, testing::HasSubstr("% pruned"));
+}
+
+// One matrix has a dozen sizes; what is between two of them is left to pruning.
+TEST(Fit, PrunesWhereStepsAreTooCoarse) {
+  SampleTensors network;
+  network.Add("blocks.0.mlp.fc.weight", {200, 192});
+  const auto views = network.views();
+  FitTask task{views, {}, 3, 0, [](std::span<const EncodedTensor> tensors, int level) -> uint64_t {
+                 return Serialise(tensors, level).size();
+               }};
+  const uint64_t whole = Serialise(Encode(network, *FindPacking("int6")), 1).size();
+  size_t pruned = 0;
+  for (const uint64_t percent : {60, 65, 70, 75, 80}) {
+    task.max_bytes = whole * percent / 100;
+    const auto fit = FitByError(*FindPacking("int6"), task);
+    ASSERT_TRUE(fit.ok() && fit->fits) << percent;
+    EXPECT_LE(task.artifact_bytes(fit->tensors, fit->level), task.max_bytes);
+    for (const FitTry& tried : fit->path) pruned += tried.what.find("pruned") != std::string::npos;
+  }
+  EXPECT_GT(pruned, 0U);
+}
+
+// A matrix of zeros is as small with one step as with another.
+TEST(Fit, TakesNoStepThatSavesNothing) {
+  Fitter fitter;
+  for (size_t i = 0; i < fitter.network.names.size(); ++i)
+    std::ranges::fill(fitter.network.data[i], 0.0F);
+  const auto fit = FitByError(*FindPacking("int6"), fitter.Task(100));
+  ASSERT_TRUE(fit.ok()) << fit.status().message();
+  EXPECT_FALSE(fit->fits);
+  EXPECT_EQ(fit->tensors[0].encoding.highest, 127);
+}
+
+// Of floats alone there is nothing to take away.
+TEST(Fit, SaysThatFloatsDoNotFit) {
+  Fitter fitter;
+  const auto fit = FitByError(*FindPacking("float"), fitter.Task(3000));
+  ASSERT_TRUE(fit.ok()) << fit.status().message();
+  EXPECT_FALSE(fit->fits);
+  EXPECT_THAT(fit->path[0].what, testing::HasSubstr("int0.00 on average"));
+}
+
 TEST(Fit, DoesNotDependOnThreads) {
   const int threads = omp_get_max_threads();
   omp_set_num_threads(1);
@@ -85,6 +153,20 @@ TEST(FitLadder, WidensFromTheMiddleOutwardsTheHigherFirst) {
   EXPECT_THAT(LadderOrder(11), testing::ElementsAre(5, 6, 4, 7, 3, 8, 2, 9, 1, 10, 0));
   EXPECT_THAT(LadderOrder(4), testing::ElementsAre(2, 3, 1, 0));
   EXPECT_THAT(LadderOrder(0), testing::IsEmpty());
+}
+
+TEST(FitLadder, CountsLayersByTheirTensorsNames) {
+  const std::vector<std::pair<std::string, size_t>> cases = {
+      {"tok_emb.weight", 0}, {"blocks.0.mlp.fc.weight", 1}, {"blocks.2", 3}};
+  for (const auto& [name, layers] : cases) {
+    SampleTensors network;
+    network.Add(name, {8, 8});
+    const auto views = network.views();
+    FitTask task{views, {}, 3, 0, [](std::span<const EncodedTensor>, int) { return 100; }};
+    const auto fit = FitByLadder(*FindPacking("pr1232"), task);
+    ASSERT_TRUE(fit.ok());
+    EXPECT_EQ(fit->path.size(), 4 * (layers + 1)) << name;
+  }
 }
 
 TEST(FitLadder, TakesTheFirstThatFits) {

@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "artifact/hessians.h"
 #include "artifact/packing.h"
 #include "artifact/prune.h"
+#include "artifact/tensor_encoder.h"
 #include "tests/artifact/correlated.h"
 
 namespace golf::test {
@@ -169,6 +171,52 @@ TEST(Gptq, MakesUpForPrunedWeightsWhichStayZero) {
   }
   EXPECT_LT(OutputError(sample.view(), with, sample.hessian),
             0.5 * OutputError(sample.view(), without, sample.hessian));
+}
+
+TEST(Gptq, RefusesWhatCannotBeQuantised) {
+  Correlated sample(4, 8, 3);
+  sample.weights[5] = NAN;
+  const auto encoded =
+      QuantiseWithFeedback(sample.view(), kInt5, MakeColumnFeedback(sample.hessian, {}));
+  EXPECT_EQ(encoded.status().code(), Code::kBadNumbers);
+}
+
+// Of a network: two matrices share a Hessian, one has none, one has one of another width; a vector and floats have no use
+// for one, and the published form none for a table.
+TEST(Gptq, TakesTheMatricesItHasHessiansOf) {
+  const Correlated a(40, 60, 1), b(30, 60, 2);
+  const std::vector<uint32_t> width = {60};
+  const std::vector<float> row(a.weights.begin(), a.weights.begin() + 60), zeros(60);
+  const std::vector<TensorView> tensors = {
+      {"q", a.shape, a.weights},       {"k", b.shape, b.weights},
+      {"unknown", a.shape, a.weights}, {"foreign", a.shape, a.weights},
+      {"table", a.shape, a.weights},   {"vector", width, row},
+      {"zeros", width, zeros},         {"float", width, row}};
+  constexpr size_t kAny = PackingRule().max_elements;
+  const Packing packing{
+      "p",
+      {{kAny, {"float"}, Storage::kFloat16}, {kAny, {"table"}, kInt5, false}, {kAny, {}, kInt5}}};
+  HessianSet hessians;
+  const auto shared = std::make_shared<const std::vector<float>>(a.hessian);
+  for (const char* name : {"q", "k", "table", "vector", "float"}) hessians.by_weight[name] = shared;
+  hessians.by_weight["foreign"] = std::make_shared<const std::vector<float>>(std::vector<float>(4));
+
+  for (const GptqMode mode : {GptqMode::kCholesky, GptqMode::kReference}) {
+    const EncodeOptions options{&hessians, {mode}, 0.2};
+    std::vector<GptqGain> gains;
+    const auto encoded = EncodeTensors(packing, tensors, options, &gains);
+    ASSERT_TRUE(encoded.ok()) << encoded.status().message();
+    const bool tables = mode != GptqMode::kReference;
+    ASSERT_EQ(gains.size(), tables ? 3U : 2U);
+    EXPECT_EQ(gains[0].name, "q");
+    EXPECT_EQ(gains[1].name, "k");
+    EXPECT_LT(gains[0].chosen, gains[0].nearest);
+    EXPECT_EQ(gains[0].chosen == gains[0].reference, mode == GptqMode::kReference);
+    const auto nearest = EncodeTensors(packing, tensors, {nullptr, {}, 0.2});
+    for (size_t i = 0; i < tensors.size(); ++i)
+      EXPECT_EQ((*encoded)[i] == (*nearest)[i], i >= 2 && !(i == 4 && tables)) << tensors[i].name;
+    EXPECT_EQ(TensorEncoder(packing, tensors, options).ErrorShare(6, (*encoded)[6]), 0);
+  }
 }
 
 // PR 1004 rounded its tables although it pruned them.

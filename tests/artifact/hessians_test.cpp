@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "artifact/checkpoint.h"
 #include "artifact/hessians_layout.h"
 #include "tests/support/temp_folder.h"
@@ -68,6 +70,11 @@ TEST(Hessians, AreRefusedWhereTheyAreNone) {
   triangle = {2, 1, 0, 3, -1, 4};
   shape = {2, 3};
   EXPECT_EQ(verdict().code(), Code::kBadData) << "two dimensions";
+
+  shape = {1};
+  triangle = {NAN};  // no checkpoint is written with one; a file may have one nevertheless
+  contents.groups = {{std::string(kHessianGroup), {{"q", shape, triangle}}}};
+  EXPECT_THAT(HessiansOf(contents).status().message(), testing::HasSubstr("no mean of squares"));
 
   contents.groups.clear();
   ASSERT_TRUE(WriteCheckpoint(path, contents).ok());

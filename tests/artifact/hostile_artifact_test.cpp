@@ -5,6 +5,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -96,6 +97,16 @@ Bytes ZstdFrame(const Bytes& content, const std::function<void(ZSTD_CCtx*)>& con
 TEST(ArtifactReader, AcceptsTheSampleTakenApartAndPutTogether) {
   const Status status = Verdict(PutTogether(TakeApart(TinyArtifact())));
   EXPECT_TRUE(status.ok()) << status.message();
+}
+
+TEST(ArtifactReader, AcceptsAProvenanceThatSaysNothing) {
+  Parts parts = TakeApart(TinyArtifact());
+  *parts.root.provenance = {};
+  const auto silent = Artifact::Parse(PutTogether(parts));
+  ASSERT_TRUE(silent.ok()) << silent.status().message();
+  EXPECT_EQ(silent->provenance(), Provenance());
+  parts.root.provenance.reset();
+  EXPECT_TRUE(Verdict(PutTogether(parts)).ok());
 }
 
 TEST(ArtifactReader, RefusesEveryTruncation) {
@@ -219,6 +230,7 @@ const Tampering kTamperings[] = {
     {"ScaleAxisUnknown",
      [](Parts& p) { p.root.encodings[0]->scale_axis = static_cast<schema::ScaleAxis>(9); }},
     {"RangeWithoutZero", [](Parts& p) { p.root.encodings[0]->lowest = 1; }},
+    {"RangeBelowZero", [](Parts& p) { p.root.encodings[0]->highest = -1; }},
     {"CodeBelowItsRange", [](Parts& p) { p.root.encodings[0]->lowest = -1; }},
     {"CodeAboveItsRange", [](Parts& p) { p.root.encodings[0]->highest = 1; }},
     {"CoderUnknown", [](Parts& p) { p.root.streams[0]->coder = static_cast<schema::Coder>(3); }},
@@ -243,6 +255,21 @@ const Tampering kTamperings[] = {
        for (int i = 0; i < 300; ++i)
          p.root.encodings.push_back(std::make_unique<schema::EncodingT>());
      }},
+    {"TooManyStreams",
+     [](Parts& p) {
+       for (size_t i = 0; i < kMaxStreams; ++i)
+         p.root.streams.push_back(std::make_unique<schema::StreamT>(*p.root.streams[0]));
+     }},
+    {"TooManyTensors",
+     [](Parts& p) {
+       for (size_t i = 0; i < kMaxTensors; ++i)
+         p.root.tensors.push_back(std::make_unique<schema::TensorT>(*p.root.tensors[0]));
+     }},
+    {"TokenizerTooLarge",
+     [](Parts& p) {
+       p.root.tokenizer->flags.resize((1 << 18) + 1);
+       p.root.tokenizer->bytes.resize((1 << 18) + 1);
+     }},
 };
 
 INSTANTIATE_TEST_SUITE_P(ArtifactReader, ArtifactTampering, testing::ValuesIn(kTamperings),
@@ -256,6 +283,17 @@ TEST(ArtifactReader, RefusesAScaleThatMakesAWeightInfinite) {
   EXPECT_EQ(CheckEncodedTensor(tensor).code(), Code::kBadData);  // -128 * 1e37
   tensor.data[1] = 0xf0;
   EXPECT_TRUE(CheckEncodedTensor(tensor).ok());  // -16 * 1e37
+  for (const float bad : {0.0F, -1.0F, NAN, INFINITY}) {
+    std::memcpy(tensor.scales.data(), &bad, sizeof(bad));
+    EXPECT_EQ(CheckEncodedTensor(tensor).code(), Code::kBadData) << bad;
+  }
+}
+
+// A file may say so, although our quantisers do not.
+TEST(ArtifactReader, AScalarWithAStepPerRowHasOne) {
+  const Encoding per_row{Storage::kCodes, -1, 1, ScaleType::kFloat32, ScaleAxis::kRow};
+  EXPECT_EQ(per_row.scale_count({}), 1U);
+  EXPECT_EQ(ToString(per_row), "codes -1..1 per row, fp32 scale");
 }
 
 // Narrow codes are bytes too: one beyond its range is refused, however narrow that is, and whatever the stream holds.

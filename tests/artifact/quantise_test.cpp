@@ -120,6 +120,17 @@ TEST(Quantise, AnAllZeroTensorHasStepOne) {
   EXPECT_THAT(t->codes(), testing::Each(0));
 }
 
+TEST(Quantise, AVectorAndAScalarHaveOneStep) {
+  for (const std::vector<uint32_t>& shape : {std::vector<uint32_t>{6}, std::vector<uint32_t>{}}) {
+    const Matrix m{shape, std::vector<float>(shape.empty() ? 1 : 6, 31.0F)};
+    const auto t = Quantise(m.view(), quantisers::BestRows(-31, 31));
+    ASSERT_TRUE(t.ok()) << t.status().message();
+    EXPECT_EQ(t->encoding.scale_axis, ScaleAxis::kTensor);
+    EXPECT_THAT(t->ScalesAsFloat(), testing::ElementsAre(1.0F));
+    EXPECT_THAT(t->codes(), testing::Each(31));
+  }
+}
+
 TEST(Quantise, RefusesWhatCannotBeStored) {
   for (const float bad : {NAN, INFINITY, -INFINITY}) {
     const Matrix m{{1, 2}, {1.0F, bad}};

@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <random>
@@ -11,6 +14,7 @@
 #include "artifact/file.h"
 #include "artifact/safetensors.h"
 #include "artifact/sha256.h"
+#include "artifact/sha256_compress.h"
 #include "artifact/token_shard.h"
 #include "tests/support/temp_folder.h"
 
@@ -36,6 +40,21 @@ TEST(Sha256, DoesNotDependOnHowTheBytesArrive) {
     for (size_t i = 0; i < text.size(); i += piece)
       hash.Update(AsBytes(text).subspan(i, std::min(piece, text.size() - i)));
     EXPECT_EQ(hash.Finish(), Sha256::Of(AsBytes(text))) << piece;
+  }
+}
+
+// The instructions of this CPU, if it has them, and the portable form.
+TEST(Sha256, EveryFormOfTheCompressionFunctionGivesTheSame) {
+  std::mt19937 random(7);
+  for (const size_t blocks : {0, 1, 2, 9}) {
+    std::vector<uint8_t> bytes(64 * blocks);
+    for (uint8_t& b : bytes) b = static_cast<uint8_t>(random());
+    std::array<uint32_t, 8> portable;
+    for (uint32_t& word : portable) word = static_cast<uint32_t>(random());
+    std::array<uint32_t, 8> fastest = portable;
+    Sha256CompressPortable(portable.data(), bytes.data(), blocks);
+    FastestSha256Compress()(fastest.data(), bytes.data(), blocks);
+    EXPECT_EQ(portable, fastest) << blocks;
   }
 }
 
@@ -175,6 +194,19 @@ TEST(TokenShard, HoldsNoMoreTokensThanItsHeaderCounts) {
       WriteTokenShard(folder / "x.bin", {static_cast<const uint16_t*>(memory), tokens}).ok());
   EXPECT_FALSE(std::filesystem::exists(folder / "x.bin"));
   ::munmap(memory, tokens * sizeof(uint16_t));
+}
+
+// As the user nobody, if the tests run as root, whom no mode keeps out.
+TEST(ListShards, NamesAFolderThatCannotBeRead) {
+  const TempFolder folder;
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0711), 0);
+  ASSERT_EQ(::mkdir((folder / "locked").c_str(), 0), 0);
+  const uid_t user = ::geteuid();
+  ASSERT_EQ(::seteuid(user == 0 ? 65534 : user), 0);
+  const Status status = ListShards(folder / "locked").status();
+  ASSERT_EQ(::seteuid(user), 0);
+  EXPECT_EQ(status.code(), Code::kIo);
+  EXPECT_THAT(status.message(), HasSubstr("locked: cannot list: Permission denied"));
 }
 
 TEST(ListShards, TakesAFileAFolderOrAPattern) {

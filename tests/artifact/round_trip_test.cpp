@@ -93,6 +93,7 @@ TEST(SizeReport, AddsUpToTheFile) {
   EXPECT_FALSE(report.tensors[1].data_is_exact);
   EXPECT_EQ(GroupName("blocks.1.mlp.up_proj.weight"), "blocks.*.mlp.up_proj.weight");
   EXPECT_EQ(GroupName("7"), "*");
+  EXPECT_EQ(GroupName("a..7b.-1.12"), "a..7b.-1.*");
 }
 
 }  // namespace

@@ -1,8 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -11,6 +9,7 @@
 
 #include "artifact/file.h"
 #include "artifact/sha256.h"
+#include "artifact/token_shard.h"
 #include "kernels/table.h"
 #include "runtime/audit_log.h"
 #include "runtime/receipt.h"
@@ -18,6 +17,7 @@
 #include "runtime/verify_audit.h"
 #include "tests/runtime/fake_executor.h"
 #include "tests/runtime/made_up_text.h"
+#include "tests/support/temp_folder.h"
 
 namespace golf {
 namespace {
@@ -30,16 +30,15 @@ using Lines = std::vector<std::string>;
 class Audit : public testing::Test {
  protected:
   void SetUp() override { Run("once"); }
-  void TearDown() override { std::filesystem::remove(path_); }
-
   void Run(const std::string& protocol) {
     const TokenStream stream = test::RandomStream(64 * 10 + 1);
     TensorSet weights = test::FakeWeights();
     test::FakeCalls calls;
     const auto factory = test::FakeExecutors(weights, calls);
     RunFacts facts;
-    facts.artifact_sha256 = std::string(64, 'a');
-    facts.shards = {{"folder/val_\xff.bin", std::string(64, 'b'), stream.tokens().size()}};
+    ASSERT_TRUE(WriteTokenShard(shard_, stream.tokens()).ok());
+    facts.artifact_sha256 = *Sha256OfFile(artifact_);
+    facts.shards = {{shard_, *Sha256OfFile(shard_), stream.tokens().size()}};
     facts.stream_tokens = stream.tokens().size();
     facts.targets = stream.targets();
     facts.rule = {64, 16, protocol == "once" ? Tail::kOnce : Tail::kRepeat};
@@ -94,8 +93,10 @@ class Audit : public testing::Test {
     return 0;
   }
 
-  const std::string path_ =
-      testing::TempDir() + "golf_audit_" + std::to_string(getpid()) + ".jsonl";
+  const test::TempFolder folder_;
+  const std::string path_ = folder_ / "log";
+  const std::string artifact_ = folder_.Write("artifact", "any bytes");
+  const std::string shard_ = folder_ / "val_\xff.bin";  // no UTF-8
   const ByteTable bytes_ = test::MadeUpBytes();
   ScoreSums sums_;
   std::string head_;
@@ -250,6 +251,45 @@ TEST_F(Audit, EvidenceHasToFit) {
   EXPECT_THAT(Verify(lines_, evidence), HasSubstr("another artifact"));
 }
 
+// The whole evidence, and then each piece of it missing or another.
+TEST_F(Audit, TheBytesOfEveryRecordAreCountedAgain) {
+  const AuditEvidence whole{artifact_, {shard_}, bytes_, ""};
+  const auto report = VerifyAudit(path_, whole);
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  EXPECT_TRUE(report->bytes_recounted);
+  EXPECT_THAT(
+      Verify(Forge(Find("score"), [](Json& r) { r["bytes"] = r["bytes"].get<uint64_t>() + 1; }),
+             whole),
+      HasSubstr("where the text has"));
+
+  const auto with = [&](const auto& edit) {
+    AuditEvidence evidence = whole;
+    edit(evidence);
+    return Verify(lines_, evidence);
+  };
+  EXPECT_EQ(with([](AuditEvidence& e) { e.byte_table.reset(); }), "");
+  EXPECT_THAT(with([](AuditEvidence& e) { e.artifact_path = "/nonexistent/a"; }),
+              HasSubstr("/nonexistent/a"));
+  EXPECT_THAT(with([](AuditEvidence& e) { e.receipt_path = "/nonexistent/r"; }),
+              HasSubstr("/nonexistent/r"));
+  EXPECT_THAT(with([](AuditEvidence& e) { e.byte_table->bytes.resize(10); }),
+              HasSubstr("where the text has 0"))
+      << "a token beyond the table";
+}
+
+TEST_F(Audit, AFileThatIsNoShardIsNoEvidence) {
+  const std::string text = folder_.Write("text", "no shard");
+  EXPECT_THAT(Verify(Forge(0, [&](Json& r) { r["shards"][0]["sha256"] = *Sha256OfFile(text); }),
+                     {"", {text}, bytes_, ""}),
+              HasSubstr("not a token shard"));
+}
+
+TEST_F(Audit, ALineThatIsCutOffIsDetected) {
+  std::string log = test::ReadAll(path_);
+  log.pop_back();
+  EXPECT_THAT(VerifyAuditText(log, "log").status().message(), HasSubstr("cut off"));
+}
+
 // A run of nothing: no score, no bytes, and no division by them.
 TEST_F(Audit, AnEmptyRunHasNoMean) {
   const Lines lines = {lines_[0], lines_.back()};
@@ -286,7 +326,7 @@ TEST_F(Audit, TheReferenceProtocolRepeatsItsTailOnly) {
 }
 
 TEST_F(Audit, AReceiptOfAnotherRunIsDetected) {
-  const std::string path = path_ + ".receipt";
+  const std::string path = folder_ / "receipt";
   RunResult result;
   result.sums = sums_;
   result.audit_head_sha256 = head_;
@@ -311,7 +351,6 @@ TEST_F(Audit, AReceiptOfAnotherRunIsDetected) {
   result.audit_head_sha256 = std::string(64, '1');
   EXPECT_THAT(verify(Receipt({}, {}, result, {})), HasSubstr("audit_head_sha256"));
   EXPECT_THAT(verify("text"), HasSubstr("not a receipt"));
-  std::filesystem::remove(path);
 }
 
 // The log's bytes are those of the text; a space counted in table and sum alike would show.
@@ -325,13 +364,6 @@ TEST_F(Audit, RecountingAgreesWithTheScorer) {
               record["bytes"].get<uint64_t>());
   }
   EXPECT_EQ(recount.Bytes({0, stream.tokens().size()}), std::nullopt);
-}
-
-TEST_F(Audit, ALogThatCannotBeWrittenIsAnError) {
-  EXPECT_EQ(AuditLog::Create("/nonexistent/folder/log", {}).status().code(), Code::kIo);
-  if (std::filesystem::exists("/dev/full")) {
-    EXPECT_EQ(AuditLog::Create("/dev/full", {}).status().code(), Code::kIo);
-  }
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <string>
+#include <tuple>
 
 #include "kernels/threads.h"
 #include "schemas/program_generated.h"
@@ -63,9 +65,8 @@ int posix_memalign(void** p, size_t alignment, size_t bytes) {
 namespace golf {
 namespace {
 
-// Large enough for the arena's buffers to be many pages each. One thread: attention's workspace of another would come
-// with the first task that the thread gets, which may be in any pass.
-class Allocations : public testing::TestWithParam<Precision> {
+// Precision and number of threads. Large enough for the arena's buffers to be many pages each.
+class Allocations : public testing::TestWithParam<std::tuple<Precision, int>> {
  protected:
   Allocations() : recipe_(*ParseRecipe(test::kTinyRecipe, "tiny")) {
     recipe_.network.window = 256;
@@ -77,9 +78,10 @@ class Allocations : public testing::TestWithParam<Precision> {
     for (size_t i = 0; i < ids_.size(); ++i) ids_[i] = static_cast<int32_t>(i * i % 32);
   }
 
-  void SetUp() override { SetThreads(1); }
+  void SetUp() override { SetThreads(std::get<1>(GetParam())); }
   void TearDown() override { SetThreads(threads_); }
 
+  static Precision precision() { return std::get<0>(GetParam()); }
   TensorSet Weights() const { return InitialWeights(recipe_.network, *program_, 1); }
 
   // Blocks of a page and more that `f` asks for, when it does not run for the first time.
@@ -107,7 +109,7 @@ TEST_P(Allocations, AreCounted) {
 TEST_P(Allocations, ScoringMakesNone) {
   const TensorSet weights = Weights();
   ExecutorOptions options;
-  options.precision = GetParam();
+  options.precision = precision();
   options.batch = 2;
   options.scored_rows = 64;
   const auto executor = std::move(*Executor::Create(test::Kernels(), *program_, weights, options));
@@ -119,17 +121,22 @@ TEST_P(Allocations, ScoringMakesNone) {
 }
 
 TEST_P(Allocations, TrainingStepsMakeNone) {
-  const auto trainer =
-      std::move(*Trainer::Create(test::Kernels(), *program_, Weights(), recipe_.train, GetParam()));
+  const auto trainer = std::move(
+      *Trainer::Create(test::Kernels(), *program_, Weights(), recipe_.train, precision()));
   EXPECT_EQ(PagesOf([&] { EXPECT_TRUE(trainer->Step(ids_, ids_, 0, {}).ok()); }), 0U);
   EXPECT_EQ(PagesOf([&] { EXPECT_TRUE(trainer->Step(ids_, ids_, 0, {}).ok()); }), 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Precisions, Allocations,
-                         testing::Values(Precision::kFp32, Precision::kBf16),
-                         [](const auto& precision) {
-                           return precision.param == Precision::kFp32 ? "Fp32" : "Bf16";
-                         });
+std::string NameOf(const testing::TestParamInfo<std::tuple<Precision, int>>& of) {
+  const auto [precision, threads] = of.param;
+  return std::string(precision == Precision::kFp32 ? "Fp32" : "Bf16") + "On" +
+         std::to_string(threads);
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, Allocations,
+                         testing::Combine(testing::Values(Precision::kFp32, Precision::kBf16),
+                                          testing::Values(1, 2)),
+                         NameOf);
 
 }  // namespace
 }  // namespace golf
