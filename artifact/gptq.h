@@ -29,8 +29,8 @@ enum class GptqMode : uint8_t { kCholesky, kReference };
 struct GptqSettings {
   GptqMode mode = GptqMode::kCholesky;
   double damping = 0.01;
-  size_t block =
-      128;  // columns between two products with the rest of the matrix: speed, and rounding
+  // Columns between two products with the rest of the matrix: speed, and rounding.
+  size_t block = 128;
 };
 
 // What a Hessian says of the columns. Matrices with the same inputs share it.

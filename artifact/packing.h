@@ -18,12 +18,12 @@
 namespace golf {
 
 struct PackingRule {
-  size_t max_elements =
-      std::numeric_limits<size_t>::max();  // fits tensors of at most this size ...
-  std::vector<std::string> name_parts;     // ... whose name contains one of these; empty: any name
+  // Fits tensors of at most this size ...
+  size_t max_elements = std::numeric_limits<size_t>::max();
+  std::vector<std::string> name_parts;  // ... whose name contains one of these; empty: any name
   std::variant<Storage, QuantiserSettings> encoding;  // kFloat32 or kFloat16, or codes
-  bool reference_gptq =
-      true;  // whether GptqMode::kReference, too, codes it by GPTQ where there is a Hessian
+  // Whether GptqMode::kReference, too, codes it by GPTQ where there is a Hessian.
+  bool reference_gptq = true;
 };
 
 struct Packing {

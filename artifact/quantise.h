@@ -28,10 +28,10 @@ struct QuantiserSettings {
   float floor_step = 0;  // smallest step; a step of 0 (an all-zero row) becomes 1
   std::vector<double> clip_fractions{1.0};  // candidates, in order
   ClipChoice choice = ClipChoice::kPerTensor;
-  bool clip_weights =
-      false;  // move weights beyond the clip onto it first; matters where the floor binds
-  bool use_stored_step =
-      false;  // choose codes with the step as rounded to its stored type, not before
+  // Move weights beyond the clip onto it first; matters where the floor binds.
+  bool clip_weights = false;
+  // Choose codes with the step as rounded to its stored type, not before.
+  bool use_stored_step = false;
 };
 
 // The clip and step of each row (one for the whole tensor where the scale is): the first half of Quantise, for quantisers

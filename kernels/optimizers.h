@@ -22,8 +22,8 @@ struct MuonStep {
 struct FakeQuantRule {
   float divisor, floor, lowest, highest;
   float quantile = 1;  // of the row's magnitudes, for its scale; 1: the largest
-  float sharpness =
-      0;  // > 0: soft rounding, the more like a staircase the larger; 0: to the nearest
+  // > 0: soft rounding, the more like a staircase the larger; 0: to the nearest.
+  float sharpness = 0;
 };
 
 struct OptimizerKernels {

@@ -33,11 +33,11 @@ struct PlannedBuffer {
 constexpr int kNoBuffer = -1;
 
 struct PlannedGradient {
-  int buffer =
-      kNoBuffer;  // gradient of an input; none: nobody needs it, or it is already in place (pass-through)
+  // Gradient of an input; none: nobody needs it, or it is already in place (pass-through).
+  int buffer = kNoBuffer;
   bool add = false;  // a later step has written to it already
-  int second =
-      kNoBuffer;  // the value is read twice by one step: this use goes here and is then added to `buffer`
+  // The value is read twice by one step: this use goes here and is then added to `buffer`.
+  int second = kNoBuffer;
 };
 
 struct PlannedStep {

@@ -19,8 +19,8 @@ struct EncodeSettings {
   SplitRule split;
   std::string tokenizer_path;                        // an existing model, or
   std::optional<TokenizerSettings> train_tokenizer;  // train one on the training documents
-  uint64_t tokenizer_bytes =
-      200'000'000;     // of training text that its training may use, from the start
+  // Bytes of training text that its training may use, from the start.
+  uint64_t tokenizer_bytes = 200'000'000;
   std::string output;  // folder: must not exist, or be empty
   std::string prefix = "golf";
   uint64_t shard_tokens = 100'000'000;

@@ -19,8 +19,8 @@ namespace golf {
 struct SplitTotals {
   uint64_t documents = 0;
   uint64_t tokens = 0;  // BOS included
-  uint64_t counted_bytes =
-      0;  // what the byte table counts for tokens 1..n-1, the denominator of bits per byte
+  // What the byte table counts for tokens 1..n-1, the denominator of bits per byte.
+  uint64_t counted_bytes = 0;
   uint64_t text_bytes = 0;  // of the stripped documents as they were read
 };
 

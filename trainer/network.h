@@ -48,8 +48,8 @@ struct NetworkConfig {
 
   uint32_t bigram_buckets = 2048;  // rows of the bigram table; 0: no bigram embedding
   uint32_t bigram_embed_dim = 128;
-  bool bigram_xor_hash =
-      true;  // PR 598: XOR hash and a scale on the result; else PR 668's polynomial, no scale
+  // PR 598: XOR hash and a scale on the result; else PR 668's polynomial, no scale.
+  bool bigram_xor_hash = true;
 
   uint32_t xsa_last_n = 4;  // blocks, counted from the end, with exclusive self attention
 
@@ -57,8 +57,8 @@ struct NetworkConfig {
   uint32_t ve_dim = 128;
   std::vector<uint32_t> ve_layers = {9, 10};
 
-  bool value_residual =
-      false;  // blocks from 1: v <- l0 v_of_block_0 + l1 v; block 0 has an unread pair
+  // Blocks from 1: v <- l0 v_of_block_0 + l1 v; block 0 has an unread pair.
+  bool value_residual = false;
   bool gated_attention = false;  // a gate per token and head on what a block's attention yields
 
   uint32_t flow_latent_dim = 0;  // FlowRefiner between final norm and head: its width; 0: none
@@ -67,8 +67,8 @@ struct NetworkConfig {
   // Initial values (trainer/initialise.h).
   double tied_embed_init_std = 0.005;
   double qk_gain_init = 1.5;
-  bool ortho_init =
-      true;  // else linear layers start uniform in +-1/sqrt(inputs) and side projections at zero
+  // False: linear layers start uniform in +-1/sqrt(inputs) and side projections at zero.
+  bool ortho_init = true;
 };
 
 // What BuildNetwork relies on: divisibility, ranges, nothing empty. The message names the field.

@@ -22,8 +22,8 @@ struct KernelTable;
 struct WeightUpdate {
   std::string group;  // name, for tables and messages; empty for a stale gradient
   UpdateRule rule = UpdateRule::kNone;
-  bool stale_gradient =
-      false;      // ReferenceSettings::stale_gradients: no update, the gradient lives on
+  // ReferenceSettings::stale_gradients: no update, the gradient lives on.
+  bool stale_gradient = false;
   double lr = 0;  // decoder multiplier included
   double weight_decay = 0;
   bool bf16 = false;  // OptimizerGroup::bf16

@@ -15,8 +15,8 @@ namespace golf {
 struct BatchSettings {
   uint64_t tokens = 786'432;  // targets per step, a multiple of slices * network window
   uint32_t slices = 8;
-  uint32_t micro_windows =
-      4;  // windows per forward/backward pass: memory and rounding, not data; divides a slice's windows
+  // Windows per forward/backward pass: memory and rounding, not data; divides a slice's windows.
+  uint32_t micro_windows = 4;
 };
 
 // Learning-rate factor, by steps or (max_wallclock_seconds > 0) by the training clock.
@@ -58,8 +58,8 @@ struct OptimizerGroup {
 // Fake quantisation of linear weights late in training.
 struct LateQatSettings {
   bool enabled = false;
-  double threshold =
-      0.15;  // on from the first step whose learning-rate factor is below; it stays on
+  // On from the first step whose learning-rate factor is below; it stays on.
+  double threshold = 0.15;
   FakeQuant levels;
   bool soft = false;  // soft rounding that grows sharper as the factor falls (SoftRoundSharpness)
 };
@@ -87,8 +87,8 @@ struct TrainSettings {
   AdamWSettings adamw;
   MuonSettings muon;
   std::vector<OptimizerGroup> groups;
-  double focal_gamma =
-      0;  // > 0: trains on the focal loss (ExecutorOptions) instead of the mean NLL
+  // > 0: trains on the focal loss (ExecutorOptions) instead of the mean NLL.
+  double focal_gamma = 0;
   double grad_clip_norm = 0.3;  // global 2-norm; 0: off
   double ema_decay = 0.997;     // of the weights, after each step; 0: no average is kept
   SwaSettings swa;

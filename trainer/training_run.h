@@ -38,18 +38,18 @@ struct TrainingOptions {
   std::string init;       // safetensors with the initial weights; may be empty
   std::string out;  // output folder; empty: nothing is read from or written to disk (a dry run)
   StartMode start = StartMode::kNew;
-  uint64_t stop_after_steps =
-      0;  // stop when this many steps are done, the schedule unchanged; 0: at its end
+  // Stop when this many steps are done, the schedule unchanged; 0: at its end.
+  uint64_t stop_after_steps = 0;
   uint64_t checkpoint_steps = 0;  // save every so many steps; 0: not by steps
-  double checkpoint_minutes =
-      0;            // save when so much time has passed since the last; 0: not by time
+  // Save when so much time has passed since the last; 0: not by time.
+  double checkpoint_minutes = 0;
   size_t keep = 3;  // checkpoints kept
   bool skip_bad_shards = false;
-  bool skip_bad_steps =
-      false;  // pass over the tokens of a step with a NaN or infinity instead of stopping
+  // Pass over the tokens of a step with a NaN or infinity instead of stopping.
+  bool skip_bad_steps = false;
   std::string export_path;  // safetensors written at the end; may be empty
-  ExportedWeights export_weights =
-      ExportedWeights::kEma;  // which are final: to be exported and packed
+  // Which are final: to be exported and packed.
+  ExportedWeights export_weights = ExportedWeights::kEma;
   std::string
       hessians;  // file for the final weights' Hessians, collected on the clock; may be empty
   size_t calibration_windows = 64;  // of the training text's beginning, for them

@@ -31,8 +31,8 @@ struct FakeCalls {
   std::set<std::pair<size_t, size_t>> plans;  // (batch, scored rows)
   size_t score_passes = 0, train_passes = 0, takeovers = 0;
   bool fake_quantised_training = false;
-  double nan_from_loss =
-      std::numeric_limits<double>::infinity();  // training passes from this one on return NaN
+  // Training passes from this one on return NaN.
+  double nan_from_loss = std::numeric_limits<double>::infinity();
 };
 
 class FakeExecutor : public Executor {

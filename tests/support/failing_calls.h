@@ -11,8 +11,8 @@ constexpr int kOneByte = -1, kEndOfFile = -2;
 
 struct Fault {
   int error = 0;  // errno, or one of those above
-  std::string call =
-      "";  // open, fstat, stat, flock, mmap, read, pread, write, fsync, ftruncate, rename; empty: any
+  // One of open, fstat, stat, flock, mmap, read, pread, write, fsync, ftruncate, rename; empty: any.
+  std::string call = "";
   size_t at = 1;     // number of the call that fails, from 1
   size_t times = 1;  // it and those behind it
 };
