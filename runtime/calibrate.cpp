@@ -18,6 +18,9 @@ namespace {
 
 using schema::Operation;
 
+// Where the caller does not say: every value of a pass is kept, half a gigabyte for 2048 tokens of the largest recipes.
+constexpr size_t kPassTokens = 4096;
+
 // The sums of x x^T, one matrix for each value that a Linear step reads.
 class InputSums {
  public:
@@ -40,20 +43,21 @@ class InputSums {
   void Add(size_t weight, size_t rows, size_t width, const float* inputs) {
     if (readers_.at(weight).sums_for != weight) return;
     Sum& sum = SumOf(weight, width);
-    if (!sum.product || sum.product_rows != rows) {
-      sum.product.emplace(kernels_.make_gemm(
+    Product& product = products_[width];
+    if (product.rows != rows) {
+      product.run.emplace(kernels_.make_gemm(
           {.m = width, .n = width, .k = rows, .transpose_a = true, .add = true}));
-      sum.product_rows = rows;
+      product.rows = rows;
     }
-    sum.product->Run(inputs, inputs, sum.matrix.data());
+    product.run->Run(inputs, inputs, sum.matrix.data());
   }
 
-  // Of the sums, once all weights have inputs.
+  // Of the sums and their means, once all weights have inputs.
   size_t Bytes() const {
     size_t bytes = 0;
     for (const auto& [weight, reader] : readers_) {
       const size_t width = program_.weights[weight]->shape[1];
-      if (reader.sums_for == weight) bytes += width * width * sizeof(float);
+      if (reader.sums_for == weight) bytes += 2 * width * width * sizeof(float);
     }
     return bytes;
   }
@@ -111,8 +115,10 @@ class InputSums {
   struct Sum {
     std::vector<uint32_t> shape;  // (C, C)
     std::vector<float> matrix;
-    std::optional<WholeProduct> product;
-    size_t product_rows = 0;
+  };
+  struct Product {
+    std::optional<WholeProduct> run;
+    size_t rows = 0;
   };
   Sum& SumOf(size_t weight, size_t width) {
     Sum& sum = sums_[weight];
@@ -128,6 +134,7 @@ class InputSums {
   std::unordered_map<size_t, Reader> readers_;
   std::unordered_map<uint32_t, size_t> first_reader_;  // by value
   std::map<size_t, Sum> sums_;
+  std::map<size_t, Product> products_;  // by width
 };
 
 // Tables whose rows are only ever read by one Linear step: table -> that step's weight.
@@ -166,6 +173,8 @@ class Collector final : public HessianCollector {
         program_(program),
         weights_(weights),
         options_(options),
+        batch_(options.batch > 0 ? options.batch
+                                 : std::max<size_t>(kPassTokens / options.length, 1)),
         sums_(kernels, program) {}
 
   Status Add(std::span<const int32_t> ids, const CalibrationProgress& progress) override {
@@ -180,7 +189,7 @@ class Collector final : public HessianCollector {
     }
     if (executor_) executor_->WeightsChanged();
     for (size_t first = 0; first < ids.size() / length;) {
-      const size_t batch = std::min(options_.batch, ids.size() / length - first);
+      const size_t batch = std::min(batch_, ids.size() / length - first);
       GOLF_TRY(Prepare(batch));
       executor_->Observe(ids.subspan(first * length, batch * length),
                          [&](size_t weight, size_t rows, size_t width, const float* inputs) {
@@ -218,7 +227,7 @@ class Collector final : public HessianCollector {
   }
 
   Result<size_t> PeakBytes() override {
-    GOLF_TRY(Prepare(options_.batch));
+    GOLF_TRY(Prepare(batch_));
     return executor_->arena_bytes() + sums_.Bytes();
   }
 
@@ -242,6 +251,7 @@ class Collector final : public HessianCollector {
   const schema::ProgramT& program_;
   const TensorSet& weights_;
   const CalibrationOptions options_;
+  const size_t batch_;
   InputSums sums_;
   uint64_t tokens_ = 0;
   double seconds_ = 0;
@@ -255,7 +265,7 @@ std::unique_ptr<HessianCollector> HessianCollector::Create(const KernelTable& ke
                                                            const schema::ProgramT& program,
                                                            const TensorSet& weights,
                                                            const CalibrationOptions& options) {
-  GOLF_CHECK(options.length > 0 && options.batch > 0);
+  GOLF_CHECK(options.length > 0);
   return std::make_unique<Collector>(kernels, program, weights, options);
 }
 

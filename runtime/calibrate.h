@@ -20,7 +20,7 @@ namespace golf {
 
 struct CalibrationOptions {
   size_t length = 0;  // tokens per window
-  size_t batch = 8;   // windows per pass: memory and speed
+  size_t batch = 0;  // windows per pass: memory, speed and rounding; 0: as many as 4096 tokens hold
   Precision precision = Precision::kFp32;
 };
 

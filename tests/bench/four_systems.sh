@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The four published systems end to end at reduced width: each recipe trained on the shards of tools/demo.sh, packed with
-# its own preset, scored without and with its own test-time training, the log of that verified. Prints one table.
+# its own preset, scored without and with its own test-time training on 49,152 targets, the log of that verified. Prints one table.
 #   four_systems.sh [STEPS] [FOLDER]      400, build/four_systems; about ten minutes on two cores
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -30,7 +30,7 @@ declare -A width=(
 pack_pr1004=(--calibrate "$train" --calibrate-windows 128 --save-hessians pr1004.hessians)
 
 field() { grep -o "\"$1\": *[^,}]*" "$2" | head -n 1 | sed 's/^[^:]*: *//'; }
-score() { golf-run "$1" "$validation" --stride 256 --receipt "$2" --quiet "${@:3}" >/dev/null; }
+score() { golf-run "$1" "$validation" --stride 256 --limit-tokens 49153 --receipt "$2" --quiet "${@:3}" >/dev/null; }
 pack() { golf-pack "$1"/*"$steps".ckpt --preset "$2" -o "$3" --quiet "${@:4}" >/dev/null; }
 bpb() { field val_bpb "$1"; }
 
