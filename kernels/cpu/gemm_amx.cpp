@@ -141,7 +141,7 @@ class TileGemm final : public Gemm {
         strips_(CeilDiv(s.n, kBlock)),
         steps_(CeilDiv(s.k, kStep)),
         workers_(std::min(panels_, static_cast<size_t>(Threads()))) {
-    const size_t panel_bytes = std::min(steps_, kChunkSteps) * kStepElements * sizeof(bf16);
+    const size_t panel_bytes = ChunkElements() * sizeof(bf16);
     const size_t blocks = s.transpose_a || s.k <= kChunk
                               ? 2
                               : std::min(panels_, kGroupPanels) * std::min(strips_, kSliceStrips);
@@ -213,6 +213,8 @@ class TileGemm final : public Gemm {
     }
   }
 
+  // A panel's place for its current chunk. The same for a shorter last chunk: threads reach that one at different times.
+  size_t ChunkElements() const { return std::min(steps_, kChunkSteps) * kStepElements; }
   size_t ChunkEnd(size_t k) const { return std::min(s_.k, k + kChunk); }
 
   void Turned(const Share& share, float* c) const {
@@ -230,7 +232,7 @@ class TileGemm final : public Gemm {
       for (size_t panel = share.panel; panel < share.panel_end; ++panel) {
         const size_t m = panel * kBlock;
         TransposeStep(share.a + k * s_.m + m, s_.m, s_.k - k, s_.m - m,
-                      share.turned + (panel * steps + step) * kStepElements);
+                      share.turned + panel * ChunkElements() + step * kStepElements);
       }
     }
   }
@@ -275,7 +277,7 @@ class TileGemm final : public Gemm {
   PanelRows Panel(const Share& share, size_t panel, size_t k) const {
     const size_t count = ChunkEnd(k) - k;
     if (s_.transpose_a) {
-      return {share.turned + panel * CeilDiv(count, kStep) * kStepElements, kStep, kStepElements};
+      return {share.turned + panel * ChunkElements(), kStep, kStepElements};
     }
     const size_t row = panel * kBlock, rows = std::min(kBlock, s_.m - row);
     const bf16* stored = share.a + row * s_.k + k;

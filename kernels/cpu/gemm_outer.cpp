@@ -26,7 +26,7 @@ constexpr size_t kVectors = 2, kColumns = kVectors * kLanes;
 constexpr size_t kChunk = 512;
 constexpr size_t kAhead = 8;  // numbers of B to ask for in each step
 
-// Strips [begin, end) of src (count, width): dst [strip][count][kWidth], filled up with zeros. A few rows at a time, so
+// Strips [begin, end) of src (count, width): dst [strip - begin][count][kWidth], filled up with zeros. A few rows at a time, so
 // that both sides are walked through nearly as they lie in memory.
 template <size_t kWidth>
 void CopyStrips(const float* src, size_t count, size_t width, size_t begin, size_t end,
@@ -37,7 +37,7 @@ void CopyStrips(const float* src, size_t count, size_t width, size_t begin, size
       const size_t column = strip * kWidth;
       for (size_t k = first; k < std::min(count, first + kTogether); ++k) {
         const float* from = src + k * width + column;
-        float* to = dst + (strip * count + k) * kWidth;
+        float* to = dst + ((strip - begin) * count + k) * kWidth;
         if (column + kWidth <= width) {
           std::memcpy(to, from, kWidth * sizeof(float));
         } else {
@@ -86,9 +86,7 @@ class OuterGemm final : public Gemm {
       : s_(s), panels_((s.m + kRows - 1) / kRows), strips_((s.n + kColumns - 1) / kColumns) {}
 
   size_t packed_bytes() const override { return s_.k * strips_ * kColumns * sizeof(float); }
-  size_t scratch_bytes() const override {
-    return std::min(s_.k, kChunk) * panels_ * kRows * sizeof(float);
-  }
+  size_t scratch_bytes() const override { return panels_ * ChunkElements() * sizeof(float); }
 
   void Pack(const void* b, void* packed, void* /*scratch*/) override {
     ParallelRows((s_.k + kChunk - 1) / kChunk, kChunk * s_.n, [&](size_t begin, size_t end) {
@@ -102,9 +100,10 @@ class OuterGemm final : public Gemm {
   void Multiply(const void* a, const void* packed, void* c, void* scratch) override {
     auto* panels = static_cast<float*>(scratch);
     ParallelFor(panels_, 1, [&](size_t begin, size_t end) HWY_ATTR {
+      // A last chunk is shorter, and threads reach it at different times: their places must not depend on it.
+      float* const own = panels + begin * ChunkElements();
       for (size_t k = 0; k < s_.k; k += kChunk) {
-        CopyStrips<kRows>(static_cast<const float*>(a) + k * s_.m, Count(k), s_.m, begin, end,
-                          panels);
+        CopyStrips<kRows>(static_cast<const float*>(a) + k * s_.m, Count(k), s_.m, begin, end, own);
         for (size_t strip = 0; strip < strips_; ++strip) {
           for (size_t panel = begin; panel < end; ++panel) {
             // The first panels ask for the next strip.
@@ -112,7 +111,8 @@ class OuterGemm final : public Gemm {
             const size_t asked = (panel - begin) * kAhead;
             const bool ask = asked < kColumns && strip + 1 < strips_;
             const float* ahead = ask ? b + Count(k) * (kColumns + asked) : b;
-            Add(k, panels + PanelAt(k, panel), b, ahead, panel, strip, static_cast<float*>(c));
+            Add(k, own + (panel - begin) * Count(k) * kRows, b, ahead, panel, strip,
+                static_cast<float*>(c));
           }
         }
       }
@@ -121,7 +121,7 @@ class OuterGemm final : public Gemm {
 
  private:
   size_t Count(size_t k) const { return std::min(kChunk, s_.k - k); }
-  size_t PanelAt(size_t k, size_t panel) const { return panel * Count(k) * kRows; }
+  size_t ChunkElements() const { return std::min(s_.k, kChunk) * kRows; }  // of a panel
   size_t StripAt(size_t k, size_t strip) const {
     return k * strips_ * kColumns + strip * Count(k) * kColumns;
   }

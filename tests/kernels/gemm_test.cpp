@@ -142,5 +142,13 @@ TEST(Gemm, ThreadsDoNotChangeBits) {
     }
 }
 
+// Products with a transposed A take k in chunks. Threads are in different ones now and then, and the last may be shorter.
+TEST(Gemm, ThreadsInDifferentChunksDoNotMeet) {
+  for (int i = 0; i < 100; ++i) {
+    CheckThreads<float, float>({192, 96, 576, true});
+    CheckThreads<bf16, float>({192, 96, 576, true, false, Element::kBf16});
+  }
+}
+
 }  // namespace
 }  // namespace golf
