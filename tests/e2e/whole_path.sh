@@ -58,6 +58,14 @@ pack() { golf-pack "$@" --quiet >/dev/null 2>&1; }
 pack $checkpoint --preset pr668 -o model.ptz
 pack stopped/step-00000030.ckpt --preset pr668 -o resumed.ptz
 must "stopping and resuming changes no bit" cmp model.ptz resumed.ptz
+wide() {  # matrices as large as the demo's, which threads share in more than one way
+  golf-train --recipe nano --set network.vocab_size=300 --set network.window=64 --set batch.tokens=512 --steps 4 --set validation.every=0 \
+    "${data[@]}" --out "wide$1" --threads "$1" >/dev/null
+  pack "wide$1/step-00000004.ckpt" --preset float -o "wide$1.ptz"
+}
+wide 1
+wide 2
+must "one thread and two train to the same bits" cmp wide1.ptz wide2.ptz
 pack $checkpoint --preset pr668 -o again.ptz
 must "packing twice gives the same file" cmp model.ptz again.ptz
 
