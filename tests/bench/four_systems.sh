@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The four published systems end to end at reduced width: each recipe trained on the shards of tools/demo.sh, packed with
-# its own preset, scored without and with its own test-time training on 49,152 targets, the log of that verified. Prints one table.
-#   four_systems.sh [STEPS] [FOLDER]      400, build/four_systems; about ten minutes on two cores
+# its own preset, scored without and with its own test-time training on 24,576 targets, the log of that verified. Prints one table.
+#   four_systems.sh [STEPS] [FOLDER]      120, build/four_systems; about ten minutes on two cores
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-steps=${1:-400}
+steps=${1:-120}
 folder=$(realpath -m "${2:-build/four_systems}")
 shards=$(realpath build/demo/shards) || { echo "no shards: run tools/demo.sh first" >&2; exit 3; }
 PATH=$PWD/build/release/bin:$PATH
@@ -14,25 +14,25 @@ mkdir -p "$folder"
 cd "$folder"
 train="$shards/golf_train_*.bin" validation="$shards/golf_val_*.bin"
 
-# Depth and features stay; width, text and steps fit a small machine.
+# Depth and features stay; width, text and steps fit a small machine. Narrower matrices than these the presets keep as floats.
 small=()
-for value in network.{window=512,model_dim=128,num_heads=2,rope_train_seq_len=0,bigram_buckets=1024,bigram_embed_dim=64} \
+for value in network.{window=512,model_dim=256,num_heads=4,rope_train_seq_len=0,bigram_buckets=1024,bigram_embed_dim=128} \
   batch.{tokens=8192,slices=1} schedule.{iterations="$steps",warmdown_iters=$((steps * 7 / 10)),max_wallclock_seconds=0} \
   muon.{momentum=0.95,momentum_warmup_start=0.85,momentum_warmup_steps=50} train.ema_decay=0.97 validation.{every=0,max_tokens=65536}; do
   small+=(--set "$value")
 done
 declare -A width=(
-  [pr598]='--set network.num_kv_heads=1 --set network.mlp_hidden=384 --set network.ve_dim=64'
-  [pr668]='--set network.num_kv_heads=1 --set network.mlp_hidden=384 --set network.ve_dim=64'
-  [pr1004]='--set network.num_kv_heads=2 --set network.mlp_hidden=448 --set network.ve_dim=64'
-  [pr1232]='--set network.num_kv_heads=1 --set network.mlp_hidden=384'
+  [pr598]='--set network.num_kv_heads=2 --set network.mlp_hidden=768 --set network.ve_dim=64'
+  [pr668]='--set network.num_kv_heads=2 --set network.mlp_hidden=768 --set network.ve_dim=64'
+  [pr1004]='--set network.num_kv_heads=4 --set network.mlp_hidden=896 --set network.ve_dim=64'
+  [pr1232]='--set network.num_kv_heads=2 --set network.mlp_hidden=768'
 )
 pack_pr1004=(--calibrate "$train" --calibrate-windows 128 --save-hessians pr1004.hessians)
 
 field() { grep -o "\"$1\": *[^,}]*" "$2" | head -n 1 | sed 's/^[^:]*: *//'; }
-score() { golf-run "$1" "$validation" --stride 256 --limit-tokens 49153 --receipt "$2" --quiet "${@:3}" >/dev/null; }
+score() { golf-run "$1" "$validation" --stride 256 --limit-tokens 24577 --receipt "$2" --quiet "${@:3}" >/dev/null; }
 pack() { golf-pack "$1"/*"$steps".ckpt --preset "$2" -o "$3" --quiet "${@:4}" >/dev/null; }
-bpb() { field val_bpb "$1"; }
+bpb() { printf %.6f "$(field val_bpb "$1")"; }
 
 echo "| | parameters | float | packed | packed + TTT | bytes | train, pack, score, TTT (s) |"
 echo "|---|---|---|---|---|---|---|"
