@@ -35,7 +35,7 @@ class Sigmoids {
 
  private:
   size_t begin_;
-  alignas(64) float values_[kSlab];
+  alignas(64) float values_[kSlab] = {};
 };
 
 // kSums running sums for every column of a block.
