@@ -25,6 +25,7 @@ void* ThreadWorkspace(size_t bytes) {
     GOLF_CHECK(memory != nullptr);
     size = bytes;
   }
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDelete): what is freed is the block before, not this one.
   return memory.get();
 }
 
