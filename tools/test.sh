@@ -18,6 +18,7 @@ if [[ -z $full_set && -d ../shared/golden ]]; then full_set=$(realpath ../shared
 unset GOLF_GOLDEN
 
 export OMP_WAIT_POLICY=passive  # several tests run at a time: threads that wait must not hold a core
+export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp
 failed=0
 run() {
   ctest --preset "$preset" --no-tests=error -j "$(nproc)" "$@" || failed=1
