@@ -132,6 +132,11 @@ AtomicFile::~AtomicFile() {
 }
 
 Result<AtomicFile> AtomicFile::Create(const std::string& path) {
+  // The rename would put a file in the place of a device: /dev/null would be one from then on.
+  std::error_code unknown;
+  const std::filesystem::file_status before = std::filesystem::status(path, unknown);
+  if (std::filesystem::exists(before) && !std::filesystem::is_regular_file(before))
+    return Status{Code::kIo, path + ": not a regular file"};
   const std::string temporary = path + ".partial";
   // The lock belongs to the inode. If another writer renamed or removed it between open and flock, try again.
   for (int attempt = 0; attempt < 16; ++attempt) {

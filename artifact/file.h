@@ -36,7 +36,7 @@ Result<std::vector<uint8_t>> ReadFile(const std::string& path, size_t max_bytes)
 // A new file under a temporary name ("<path>.partial") that takes its final name on Commit: fsync, rename, fsync of the
 // folder. Until then, and if never committed, an existing file of that name is untouched and the temporary one is removed
 // by the destructor. After a crash the temporary file may remain; the next write of the same path replaces it. Two writers
-// of one path: the second gets kBusy.
+// of one path: the second gets kBusy. What is there and no regular file is refused (kIo).
 class AtomicFile {
  public:
   static Result<AtomicFile> Create(const std::string& path);

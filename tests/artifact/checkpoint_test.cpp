@@ -165,6 +165,13 @@ TEST(AtomicFile, LeavesNothingBehindUnlessCommitted) {
   EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
 }
 
+TEST(AtomicFile, ReplacesNoDevice) {
+  const auto file = AtomicFile::Create("/dev/null");
+  EXPECT_EQ(file.status().code(), Code::kIo);
+  EXPECT_EQ(file.status().message(), "/dev/null: not a regular file");
+  EXPECT_FALSE(std::filesystem::exists("/dev/null.partial"));
+}
+
 TEST(AtomicFile, FailsWithPathAndReason) {
   const Status status = WriteFileAtomically("/no/such/folder/x", AsBytes("x"));
   EXPECT_EQ(status.code(), Code::kIo);
