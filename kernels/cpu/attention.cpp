@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "kernels/base/check.h"
-#include "kernels/cpu/attention_amx.h"
 #include "kernels/cpu/attention_task.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/variant.h"
@@ -94,9 +93,13 @@ AttentionTable MakeTable(Variant variant) {
   AttentionTable table{};
   FillForwardTasks(variant, table);
   FillBackwardTasks(variant, table);
-  if (variant == Variant::kAvx512 && amx::Usable()) {
-    amx::FillForwardTasks(table.b16);
-    amx::FillBackwardTasks(table.b16);
+  if (variant == Variant::kAvx512Bf16) {
+    FillForwardTasksBf16(table.b16);
+    FillBackwardTasksBf16(table.b16);
+  }
+  if (variant == Variant::kAmx) {
+    FillForwardTasksAmx(table.b16);
+    FillBackwardTasksAmx(table.b16);
   }
   return table;
 }
@@ -136,6 +139,10 @@ void FillFor(KernelTable& table) {
 
 void FillAttention(Variant variant, KernelTable& table) {
   switch (variant) {
+    case Variant::kAmx:
+      return FillFor<Variant::kAmx>(table);
+    case Variant::kAvx512Bf16:
+      return FillFor<Variant::kAvx512Bf16>(table);
     case Variant::kAvx512:
       return FillFor<Variant::kAvx512>(table);
     case Variant::kAvx2:

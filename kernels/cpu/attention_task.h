@@ -98,5 +98,10 @@ struct AttentionTable {
 
 void FillForwardTasks(Variant variant, AttentionTable& table);   // attention_forward.cpp
 void FillBackwardTasks(Variant variant, AttentionTable& table);  // attention_backward.cpp
+// Tasks on tiles of bf16, by the matrix unit or by vector units: the variants kAmx and kAvx512Bf16.
+void FillForwardTasksAmx(AttentionTasks<bf16>& tasks);    // attention_amx_forward.cpp
+void FillForwardTasksBf16(AttentionTasks<bf16>& tasks);   // attention_bf16_forward.cpp
+void FillBackwardTasksAmx(AttentionTasks<bf16>& tasks);   // attention_bf16_backward.cpp
+void FillBackwardTasksBf16(AttentionTasks<bf16>& tasks);  // attention_bf16_backward.cpp
 
 }  // namespace golf::cpu

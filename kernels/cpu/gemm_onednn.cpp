@@ -1,4 +1,4 @@
-// Matrix products by oneDNN's matmul, in a shape of our choosing. Left alone, oneDNN splits sums by the number of
+// Products of float matrices by oneDNN's matmul, in a shape of our choosing. Left alone, oneDNN splits sums by the number of
 // threads and by the number of rows, so a token's loss would depend on its batch. Here B is packed once per product,
 // and then every 64 rows of A go through one and the same single-threaded primitive, rows missing at the end being
 // zero: a row's bits depend on nothing but the row and B.
@@ -20,6 +20,7 @@ namespace {
 using dnnl::memory;
 
 constexpr size_t kBlockRows = 64;
+constexpr memory::data_type kType = memory::data_type::f32;
 
 // oneDNN decides by the number of threads when it makes a primitive and again when it runs one.
 class SingleThreaded {
@@ -38,18 +39,10 @@ const dnnl::engine& Engine() {
   return engine;
 }
 
-memory::data_type TypeOf(Element element) {
-  return element == Element::kFloat ? memory::data_type::f32 : memory::data_type::bf16;
-}
-
-size_t BytesOf(Element element) {
-  return element == Element::kFloat ? sizeof(float) : sizeof(bf16);
-}
-
 // A (rows, cols) matrix, stored transposed or not.
-memory::desc Matrix(size_t rows, size_t cols, bool transposed, Element element) {
+memory::desc Matrix(size_t rows, size_t cols, bool transposed) {
   const auto r = static_cast<memory::dim>(rows), c = static_cast<memory::dim>(cols);
-  return {{r, c}, TypeOf(element), transposed ? memory::dims{1, r} : memory::dims{c, 1}};
+  return {{r, c}, kType, transposed ? memory::dims{1, r} : memory::dims{c, 1}};
 }
 
 // oneDNN knows no const handles.
@@ -68,9 +61,9 @@ struct BlockProduct {
 // primitive from attributes that are gone).
 BlockProduct MakeBlockProduct(const GemmShape& s) {
   const auto k = static_cast<memory::dim>(s.k), n = static_cast<memory::dim>(s.n);
-  const memory::desc a = Matrix(kBlockRows, s.k, false, s.ab);
-  const memory::desc b({k, n}, TypeOf(s.ab), memory::format_tag::any);
-  const memory::desc c = Matrix(kBlockRows, s.n, false, s.c);
+  const memory::desc a = Matrix(kBlockRows, s.k, false);
+  const memory::desc b({k, n}, kType, memory::format_tag::any);
+  const memory::desc c = Matrix(kBlockRows, s.n, false);
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (s.add) {
@@ -92,11 +85,11 @@ class BlockwiseGemm final : public Gemm {
         product_(block.run),
         stream_(Engine()),
         blocks_((s.m + kBlockRows - 1) / kBlockRows),
-        b_stored_(Borrow(Matrix(s.k, s.n, s.transpose_b, s.ab), nullptr)),
+        b_stored_(Borrow(Matrix(s.k, s.n, s.transpose_b), nullptr)),
         b_packed_(Borrow(block.description.weights_desc(), nullptr)),
         pack_b_(b_stored_, b_packed_) {
-    a_bytes_ = AlignUp(kBlockRows * s.k * BytesOf(s.ab));
-    c_bytes_ = AlignUp(kBlockRows * s.n * BytesOf(s.c));
+    a_bytes_ = AlignUp(kBlockRows * s.k * sizeof(float));
+    c_bytes_ = AlignUp(kBlockRows * s.n * sizeof(float));
     worker_bytes_ = AlignUp(block.description.scratchpad_desc().get_size());
     const size_t workers = std::min(blocks_, static_cast<size_t>(Threads()));
     for (size_t i = 0; i < workers; ++i) workers_.emplace_back(block.description);
@@ -159,8 +152,8 @@ class BlockwiseGemm final : public Gemm {
   size_t TailRows() const { return shape_.m % kBlockRows; }
 
   void RunBlock(Worker& worker, size_t block, const Call& call) {
-    const size_t a_bytes = shape_.k * BytesOf(shape_.ab),
-                 c_bytes = shape_.n * BytesOf(shape_.c);  // of a row
+    const size_t a_bytes = shape_.k * sizeof(float),
+                 c_bytes = shape_.n * sizeof(float);  // of a row
     const size_t row = block * kBlockRows;
     const bool tail = row + kBlockRows > shape_.m;
     const std::byte* from = call.a + row * a_bytes;
@@ -193,14 +186,9 @@ class BlockwiseGemm final : public Gemm {
 
 std::unique_ptr<Gemm> MakeOneDnnGemm(const GemmShape& shape) {
   GOLF_CHECK(shape.m > 0 && shape.n > 0 && shape.k > 0);
-  GOLF_CHECK(shape.ab == Element::kBf16 || shape.c == Element::kFloat);
+  GOLF_CHECK(shape.ab == Element::kFloat && shape.c == Element::kFloat);
   GOLF_CHECK(!shape.transpose_a);
   return std::make_unique<BlockwiseGemm>(shape, MakeBlockProduct(shape));
-}
-
-bool OneDnnHasBf16() {
-  constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kNeeded) == kNeeded;
 }
 
 // Fails when oneDNN has been used already; its instructions then stay as they are.

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "kernels/base/check.h"
-#include "kernels/cpu/attention_amx.h"
-#include "kernels/cpu/gemm_amx.h"
+#include "kernels/cpu/bf16_units.h"
+#include "kernels/cpu/gemm_bf16.h"
 #include "kernels/cpu/gemm_onednn.h"
 #include "kernels/cpu/gemm_outer.h"
 #include "kernels/cpu/gemm_widened.h"
@@ -18,7 +18,8 @@ namespace golf {
 namespace cpu {
 namespace {
 
-constexpr Variant kAllVariants[] = {Variant::kPortable, Variant::kAvx2, Variant::kAvx512};
+constexpr Variant kAllVariants[] = {Variant::kPortable, Variant::kAvx2, Variant::kAvx512,
+                                    Variant::kAvx512Bf16, Variant::kAmx};
 
 bool Supported(Variant variant) {
   switch (variant) {
@@ -29,6 +30,10 @@ bool Supported(Variant variant) {
       return (hwy::SupportedTargets() & HWY_AVX2) != 0;
     case Variant::kAvx512:
       return (hwy::SupportedTargets() & HWY_AVX3) != 0;
+    case Variant::kAvx512Bf16:
+      return Supported(Variant::kAvx512) && HasBf16Vectors();
+    case Variant::kAmx:
+      return Supported(Variant::kAvx512) && HasMatrixUnit();
 #endif
     default:
       return false;
@@ -40,19 +45,23 @@ std::unique_ptr<Gemm> MakeGemm(const GemmShape& shape) {
   if (shape.ab == Element::kFloat) {
     return shape.transpose_a ? MakeOuterGemm(kVariant, shape) : MakeOneDnnGemm(shape);
   }
-  if (kVariant == Variant::kAvx512 && amx::Usable()) return amx::MakeTileGemm(shape);
-  if (shape.transpose_a || !OneDnnHasBf16()) return MakeWidenedGemm(shape, MakeGemm<kVariant>);
-  return MakeOneDnnGemm(shape);
+  if (kVariant == Variant::kAmx) return MakeMatrixUnitGemm(shape);
+  if (kVariant == Variant::kAvx512Bf16) return MakeVectorUnitGemm(shape);
+  return MakeWidenedGemm(shape, MakeGemm<kVariant>);
 }
 
 GemmMaker MakerOf(Variant variant) {
   switch (variant) {
-    case Variant::kAvx512:
-      return MakeGemm<Variant::kAvx512>;
-    case Variant::kAvx2:
-      return MakeGemm<Variant::kAvx2>;
     case Variant::kPortable:
       break;
+    case Variant::kAvx2:
+      return MakeGemm<Variant::kAvx2>;
+    case Variant::kAvx512:
+      return MakeGemm<Variant::kAvx512>;
+    case Variant::kAvx512Bf16:
+      return MakeGemm<Variant::kAvx512Bf16>;
+    case Variant::kAmx:
+      return MakeGemm<Variant::kAmx>;
   }
   return MakeGemm<Variant::kPortable>;
 }
@@ -93,6 +102,10 @@ const char* VariantName(Variant variant) {
       return "avx2";
     case Variant::kAvx512:
       return "avx512";
+    case Variant::kAvx512Bf16:
+      return "avx512_bf16";
+    case Variant::kAmx:
+      return "amx";
   }
   return "?";
 }
@@ -117,6 +130,14 @@ const KernelTable& TableOf(Variant variant) {
       static const KernelTable avx512 = MakeTable(Variant::kAvx512);
       return avx512;
     }
+    case Variant::kAvx512Bf16: {
+      static const KernelTable avx512_bf16 = MakeTable(Variant::kAvx512Bf16);
+      return avx512_bf16;
+    }
+    case Variant::kAmx: {
+      static const KernelTable amx = MakeTable(Variant::kAmx);
+      return amx;
+    }
   }
   static const KernelTable portable = MakeTable(Variant::kPortable);
   return portable;
@@ -137,8 +158,8 @@ Result<const KernelTable*> CpuKernels() {
     cpu::LimitOneDnn(v);
     return &cpu::TableOf(v);
   }
-  return Status(Code::kUsage,
-                std::string("GOLF_CPU=") + forced + ": expected portable, avx2 or avx512");
+  return Status(Code::kUsage, std::string("GOLF_CPU=") + forced +
+                                  ": expected portable, avx2, avx512, avx512_bf16 or amx");
 }
 
 }  // namespace golf

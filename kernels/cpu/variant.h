@@ -8,9 +8,11 @@
 
 namespace golf::cpu {
 
-enum class Variant { kPortable, kAvx2, kAvx512 };
+// kAvx512Bf16 and kAmx multiply bf16 matrices and attend to them with instructions made for it (bf16_units.h); all else is
+// kAvx512's.
+enum class Variant { kPortable, kAvx2, kAvx512, kAvx512Bf16, kAmx };
 
-const char* VariantName(Variant variant);     // "portable", "avx2", "avx512"
+const char* VariantName(Variant variant);     // "portable", "avx2", "avx512", "avx512_bf16", "amx"
 std::vector<Variant> SupportedVariants();     // on this machine, best last
 const KernelTable& TableOf(Variant variant);  // one of SupportedVariants()
 
@@ -44,6 +46,8 @@ void FillXsa(Variant variant, KernelTable& table);
   void name(Variant variant, Table& table) {     \
     switch (variant) {                           \
       case Variant::kAvx512:                     \
+      case Variant::kAvx512Bf16:                 \
+      case Variant::kAmx:                        \
         return N_AVX3::name(table);              \
       case Variant::kAvx2:                       \
         return N_AVX2::name(table);              \

@@ -1,11 +1,11 @@
-// What AMX attention is made of: products of bf16 matrices in the layouts that the tile instructions want, and the
-// copies that bring matrices into those layouts.
+// Matrices of bf16 as products want them, and the copies that bring them into that shape.
 //
-// A tile is 16 rows of 64 bytes. TDPBF16PS adds to C (16 x 16 float) the product of A (16 x 32 bf16) and B (32 x 16
-// bf16); of B it wants rows 2i and 2i+1 interleaved, as one row of 16 pairs. Layouts here:
+// A tile is 16 rows of 64 bytes. A product adds to C (16 x 16 float) that of A (16 x 32 bf16) and B (32 x 16 bf16); of B
+// it wants rows 2i and 2i+1 interleaved, as one row of 16 pairs: both instructions, TDPBF16PS of the matrix unit (AMX)
+// and VDPBF16PS of the vector units (AVX512-BF16), multiply pairs of numbers that lie side by side. Layouts here:
 //   rows    row-major bf16, the summed index contiguous: an A operand as it stands
 //   pairs   [step of 32][block of 16 columns][16 pairs][16 columns][2]: a B operand, each tile one contiguous kilobyte
-// Include only from files that compile on x86-64; everything is compiled for the instructions of GOLF_AMX_BEGIN.
+// Include only from files that compile on x86-64; everything is compiled for the instructions of GOLF_BF16_BEGIN.
 #pragma once
 #include <hwy/detect_compiler_arch.h>
 #if HWY_COMPILER_GCC_ACTUAL  // gcc 12 takes the undefined operands of its own intrinsics for a mistake (bug 105593)
@@ -28,105 +28,36 @@
 #include "kernels/cpu/attention_task.h"
 #include "kernels/ops.h"
 
-#define GOLF_AMX_BEGIN                                                                         \
-  HWY_PUSH_ATTRIBUTES(                                                                         \
-      "avx,avx2,fma,f16c,bmi,bmi2,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,amx-tile,amx-" \
-      "bf16")
-#define GOLF_AMX_END HWY_POP_ATTRIBUTES
+#define GOLF_BF16_BEGIN \
+  HWY_PUSH_ATTRIBUTES("avx,avx2,fma,f16c,bmi,bmi2,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")
+#define GOLF_BF16_END HWY_POP_ATTRIBUTES
 
-GOLF_AMX_BEGIN
-namespace golf::cpu::amx {
+GOLF_BF16_BEGIN
+namespace golf::cpu::tiles {
 
 inline constexpr size_t kTile = 16;  // rows of a tile; columns of C
 inline constexpr size_t kStep = 32;  // bf16 in a tile row: summed per instruction
 
 inline size_t PaddedWidth(size_t width) { return RoundUp(width, kStep); }
 
-// Compilers do not know that the tile instructions touch memory.
-HWY_INLINE void TileBarrier() { asm volatile("" ::: "memory"); }
-
-// While this lives, the calling thread has its tile registers, all eight of full size, and takes numbers below 1e-38 for
-// zeros, as the matrix unit does: far probabilities are that small, and a vector unit slows down a hundredfold for each.
-class TileMode {
+// While this lives, the calling thread takes numbers below 1e-38 for zeros, as both instructions do: far probabilities are
+// that small, and a vector unit may slow down a hundredfold for each.
+class NoDenormals {
  public:
-  TileMode() : control_(_mm_getcsr()) {
+  NoDenormals() : control_(_mm_getcsr()) {
     constexpr unsigned kDenormalsAreZero = 0x40, kFlushToZero = 0x8000;
     _mm_setcsr(control_ | kDenormalsAreZero | kFlushToZero);
-    alignas(64) static constexpr Configuration kConfiguration{
-        1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
-    _tile_loadconfig(&kConfiguration);
   }
-  ~TileMode() {
-    _tile_release();  // the rest of the program does not pay for saving them
-    _mm_setcsr(control_);
-  }
-  TileMode(const TileMode&) = delete;
-  TileMode& operator=(const TileMode&) = delete;
+  ~NoDenormals() { _mm_setcsr(control_); }
+  NoDenormals(const NoDenormals&) = delete;
+  NoDenormals& operator=(const NoDenormals&) = delete;
 
  private:
-  struct Configuration {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-  };
   unsigned control_;
 };
 
 inline constexpr size_t kOperand = kTile * kStep;  // bf16 in an A or B tile
 inline constexpr size_t kSums = kTile * kTile;     // floats in a C tile
-
-// What a product is added to: nothing, one number per column, what C holds.
-enum class Start { kZero, kColumns, kSum };
-
-// Where the tiles of an operand are: one contiguous kilobyte each.
-struct Operand {
-  const bf16* data;
-  size_t next, step;  // elements to the next rows of A or columns of B; to the next step
-};
-
-struct Sums {
-  float* data;
-  size_t below, beside;  // elements to the tile below; to the tile beside
-};
-
-// Two by two tiles: C = start + A B over `steps` steps. Every element is summed in the order of the steps.
-// Registers: 0-3 C, 4-5 A, 6-7 B.
-template <Start start>
-HWY_INLINE void Product2x2(size_t steps, Operand a, Operand b, Sums c,
-                           const float* columns = nullptr) {
-  float* lower = c.data + c.below;
-  if constexpr (start == Start::kZero) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  } else if constexpr (start == Start::kColumns) {  // stride 0: the same row 16 times
-    _tile_loadd(0, columns, 0);
-    _tile_loadd(1, columns + kTile, 0);
-    _tile_loadd(2, columns, 0);
-    _tile_loadd(3, columns + kTile, 0);
-  } else {
-    _tile_loadd(0, c.data, 64);
-    _tile_loadd(1, c.data + c.beside, 64);
-    _tile_loadd(2, lower, 64);
-    _tile_loadd(3, lower + c.beside, 64);
-  }
-  for (size_t s = 0; s < steps; ++s) {
-    const bf16 *upper_a = a.data + s * a.step, *left_b = b.data + s * b.step;
-    _tile_loadd(4, upper_a, 64);
-    _tile_loadd(6, left_b, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, left_b + b.next, 64);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, upper_a + a.next, 64);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-  _tile_stored(0, c.data, 64);
-  _tile_stored(1, c.data + c.beside, 64);
-  _tile_stored(2, lower, 64);
-  _tile_stored(3, lower + c.beside, 64);
-}
 
 // Transposes a 16 x 16 matrix of 32-bit elements.
 HWY_INLINE void Transpose16(__m512i (&r)[16]) {
@@ -295,5 +226,5 @@ HWY_INLINE __m512 Exp2(__m512 x) {
   return _mm512_scalef_ps(p, x);  // p * 2^floor(x)
 }
 
-}  // namespace golf::cpu::amx
-GOLF_AMX_END
+}  // namespace golf::cpu::tiles
+GOLF_BF16_END

@@ -2,10 +2,10 @@
 //   strip of B   [step of 32 k][2 tiles][16 pairs of k][16 columns][2]: 32 columns, each tile one contiguous kilobyte
 //   panel of A   32 rows, where they stand or copied: [step of 32 k][32 rows][32 k]
 #pragma once
-#include "kernels/cpu/attention_amx_tiles.h"
+#include "kernels/cpu/bf16_tiles.h"
 
-GOLF_AMX_BEGIN
-namespace golf::cpu::amx {
+GOLF_BF16_BEGIN
+namespace golf::cpu::tiles {
 
 inline constexpr size_t kBlock = 2 * kTile;              // rows of a panel, columns of a strip
 inline constexpr size_t kStepElements = kBlock * kStep;  // of a strip or a copied panel
@@ -77,5 +77,5 @@ inline void PackTransposedStep(const bf16* src, size_t row, size_t k, size_t col
   }
 }
 
-}  // namespace golf::cpu::amx
-GOLF_AMX_END
+}  // namespace golf::cpu::tiles
+GOLF_BF16_END

@@ -1,11 +1,11 @@
 // A product is cut into panels of 32 rows of A and strips of 32 columns of B. A panel stays in the L1 cache while the
-// strips stream past it (hence the streaming loads: they leave the panel where it is), and the vector units bring the
+// strips stream past it. On a matrix unit, streaming loads leave the panel where it is, and the vector units bring the
 // block before into C while the matrix unit works on the next: neither waits for the other.
 //
 // Strips are taken in slices, panels in groups and k in chunks, such that a slice's chunk of B and the unfinished blocks
 // of a group stay in the L2 cache. Where A has to be turned, that happens chunk by chunk, and C collects the chunks. The
 // order of an element's sum depends on k alone: not on the threads, nor on the other rows.
-#include "kernels/cpu/gemm_amx.h"
+#include "kernels/cpu/gemm_bf16.h"
 
 #include <hwy/detect_compiler_arch.h>
 
@@ -13,12 +13,13 @@
 #include <algorithm>
 
 #include "kernels/base/check.h"
-#include "kernels/cpu/gemm_amx_operands.h"
+#include "kernels/cpu/gemm_bf16_operands.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/tile_units.h"
 #include "kernels/threads.h"
 
-GOLF_AMX_BEGIN
-namespace golf::cpu::amx {
+GOLF_UNITS_BEGIN
+namespace golf::cpu::tiles {
 namespace {
 
 constexpr size_t kChunk = 512;  // of k
@@ -93,8 +94,9 @@ HWY_INLINE void PrefetchRows(const Block<T>& block, size_t begin, size_t end) {
 
 // block.sums = or += panel times strip. On the way the block `before` goes to C, and what is needed next is fetched.
 template <class T>
-HWY_INLINE void ProductBlock(size_t steps, PanelRows a, const bf16* b, bool start,
-                             const Block<T>& block, const Block<T>& before, Ahead ahead) {
+HWY_INLINE void ProductBlock(MatrixUnit /*unit*/, size_t steps, PanelRows a, const bf16* b,
+                             bool start, const Block<T>& block, const Block<T>& before,
+                             Ahead ahead) {
   constexpr size_t kRowBytes = kBlock * sizeof(float);
   float* sums = block.sums;
   float* lower = sums + kTile * kBlock;
@@ -133,6 +135,35 @@ HWY_INLINE void ProductBlock(size_t steps, PanelRows a, const bf16* b, bool star
   TileBarrier();
 }
 
+// The same. The processor itself looks far enough ahead to do several things at a time.
+template <class T>
+HWY_INLINE void ProductBlock(VectorUnit /*unit*/, size_t steps, PanelRows a, const bf16* b,
+                             bool start, const Block<T>& block, const Block<T>& before,
+                             Ahead /*ahead*/) {
+  constexpr size_t kRows = VectorUnit::kRows;
+  for (size_t row = 0; row < kBlock; row += kRows) {
+    float* sums = block.sums + row * kBlock;
+    __m512 sum[kRows][2];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+      sum[r][0] = start ? _mm512_setzero_ps() : _mm512_load_ps(sums + r * kBlock);
+      sum[r][1] = start ? _mm512_setzero_ps() : _mm512_load_ps(sums + r * kBlock + kTile);
+    }
+    for (size_t s = 0; s < steps; ++s) {
+      const bf16* left = b + s * kStepElements;
+      VectorUnit::MultiplyStep(a.data + row * a.row + s * a.step, a.row, left, left + kOperand,
+                               sum);
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+      _mm512_store_ps(sums + r * kBlock, sum[r][0]);
+      _mm512_store_ps(sums + r * kBlock + kTile, sum[r][1]);
+    }
+  }
+  StoreRows(before, 0, kBlock);
+}
+
+template <class TileUnit>
 class TileGemm final : public Gemm {
  public:
   explicit TileGemm(const GemmShape& s)
@@ -176,7 +207,7 @@ class TileGemm final : public Gemm {
                         reinterpret_cast<bf16*>(memory),
                         reinterpret_cast<float*>(own),
                         reinterpret_cast<bf16*>(own + sums_bytes_)};
-      const TileMode mode;
+      const typename TileUnit::Mode mode;
       if (s_.transpose_a) {
         Turned(share, static_cast<float*>(c));
       } else if (s_.c == Element::kFloat) {
@@ -264,7 +295,7 @@ class TileGemm final : public Gemm {
           block.sums = share.sums + (one_chunk ? count % 2 : count) * kBlockElements;
           if (!last) block.rows = 0;
           const bf16* b = share.packed + (strip * steps_ + k / kStep) * kStepElements;
-          ProductBlock(CeilDiv(ChunkEnd(k) - k, kStep), rows, b, k == part.k, block, before,
+          ProductBlock(TileUnit(), CeilDiv(ChunkEnd(k) - k, kStep), rows, b, k == part.k, block, before,
                        NextRows(share, panel + 1, k, strip - part.strip));
           before = block;
         }
@@ -311,21 +342,34 @@ class TileGemm final : public Gemm {
   size_t turned_bytes_, sums_bytes_, worker_bytes_;
 };
 
-}  // namespace
-
-std::unique_ptr<Gemm> MakeTileGemm(const GemmShape& shape) {
+template <class TileUnit>
+std::unique_ptr<Gemm> Make(const GemmShape& shape) {
   GOLF_CHECK(shape.ab == Element::kBf16 && shape.m > 0 && shape.n > 0 && shape.k > 0);
   GOLF_CHECK(!shape.transpose_a || shape.c == Element::kFloat);  // C collects chunks of k
-  return std::make_unique<TileGemm>(shape);
+  return std::make_unique<TileGemm<TileUnit>>(shape);
 }
 
-}  // namespace golf::cpu::amx
-GOLF_AMX_END
+}  // namespace
+}  // namespace golf::cpu::tiles
+
+namespace golf::cpu {
+
+std::unique_ptr<Gemm> MakeMatrixUnitGemm(const GemmShape& shape) {
+  return tiles::Make<tiles::MatrixUnit>(shape);
+}
+
+std::unique_ptr<Gemm> MakeVectorUnitGemm(const GemmShape& shape) {
+  return tiles::Make<tiles::VectorUnit>(shape);
+}
+
+}  // namespace golf::cpu
+GOLF_UNITS_END
 
 #else
 
-namespace golf::cpu::amx {
-std::unique_ptr<Gemm> MakeTileGemm(const GemmShape&) { return nullptr; }
-}  // namespace golf::cpu::amx
+namespace golf::cpu {
+std::unique_ptr<Gemm> MakeMatrixUnitGemm(const GemmShape&) { return nullptr; }
+std::unique_ptr<Gemm> MakeVectorUnitGemm(const GemmShape&) { return nullptr; }
+}  // namespace golf::cpu
 
 #endif

@@ -1,16 +1,17 @@
-// The backward pass on AMX tiles. The same walk as attention_backward.cpp; p and ds are rounded to bf16 before the
-// products that consume them.
+// The backward pass on bf16 tiles, by the matrix unit or the vector units. The same walk as attention_backward.cpp; p and ds
+// are rounded to bf16 before the products that consume them.
 #include <hwy/detect_compiler_arch.h>
+
+#include "kernels/cpu/attention_task.h"
 
 #if HWY_ARCH_X86_64 && defined(__linux__)
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/cpu/attention_amx.h"
-#include "kernels/cpu/attention_amx_tiles.h"
+#include "kernels/cpu/tile_units.h"
 
-GOLF_AMX_BEGIN
-namespace golf::cpu::amx {
+GOLF_UNITS_BEGIN
+namespace golf::cpu::tiles {
 namespace {
 
 // Scores are made and used up in pieces of 32 keys by 32 rows: what the vector units read, they find in the L1 cache.
@@ -134,23 +135,28 @@ HWY_INLINE void ScoreGradient(const Piece& piece, size_t parity, int ahead, cons
 }
 
 // scores of a piece, then dp less delta.
+template <class TileUnit>
 HWY_INLINE void MultiplyScores(const Piece& piece, size_t parity, const Buffers& b) {
   const size_t key = (piece.tile * kTileKeys + piece.key) * b.width, row = b.steps * kOperand;
   const Unit& unit = b.units[piece.unit];
-  Product2x2<Start::kZero>(b.steps, {b.k + key, row, kOperand}, {unit.q_columns, row, kOperand},
-                           {b.scores[parity], 2 * kSums, kSums});
+  TileUnit::template Product2x2<Start::kZero>(b.steps, {b.k + key, row, kOperand},
+                                          {unit.q_columns, row, kOperand},
+                                          {b.scores[parity], 2 * kSums, kSums});
 }
+template <class TileUnit>
 HWY_INLINE void MultiplyDp(const Piece& piece, size_t parity, const Buffers& b) {
   const size_t key = (piece.tile * kTileKeys + piece.key) * b.width, row = b.steps * kOperand;
   const Unit& unit = b.units[piece.unit];
-  Product2x2<Start::kColumns>(b.steps, {b.v + key, row, kOperand}, {unit.dy_columns, row, kOperand},
-                              {b.dp[parity], 2 * kSums, kSums}, unit.minus_delta);
+  TileUnit::template Product2x2<Start::kColumns>(b.steps, {b.v + key, row, kOperand},
+                                             {unit.dy_columns, row, kOperand},
+                                             {b.dp[parity], 2 * kSums, kSums}, unit.minus_delta);
 }
 
 // Adds the tile's part to 32 of a unit's width of dq.
+template <class TileUnit>
 HWY_INLINE void AddDq(size_t unit, size_t tile, size_t c, const Buffers& b) {
   constexpr size_t kRun = kTileKeys / kStep * kOperand;
-  Product2x2<Start::kSum>(
+  TileUnit::template Product2x2<Start::kSum>(
       kTileKeys / kStep,
       {b.k_columns + tile * kTileKeys * b.width + c / kTile * kRun, kRun, kOperand},
       {b.ds_columns[unit % 2], kRun, kOperand},
@@ -158,20 +164,22 @@ HWY_INLINE void AddDq(size_t unit, size_t tile, size_t c, const Buffers& b) {
 }
 
 // Adds what the units from `first` on give to a tile of dk (from ds and q) or dv (from p and dy).
+template <class TileUnit>
 void AddKeySums(size_t first, size_t units, const bf16* a, const bf16* rows, float* sums,
                 const Buffers& b) {
   const size_t across = b.width / kTile;
   for (size_t i = 0; i < kTileKeys / kTile; i += 2) {
     for (size_t c = 0; c < across; c += 2) {
-      Product2x2<Start::kSum>(units - first,
-                              {a + (i * kUnits + first) * kOperand, kUnits * kOperand, kOperand},
-                              {rows + (first * across + c) * kOperand, kOperand, across * kOperand},
-                              {sums + (i * across + c) * kSums, across * kSums, kSums});
+      TileUnit::template Product2x2<Start::kSum>(
+          units - first, {a + (i * kUnits + first) * kOperand, kUnits * kOperand, kOperand},
+          {rows + (first * across + c) * kOperand, kOperand, across * kOperand},
+          {sums + (i * across + c) * kSums, across * kSums, kSums});
     }
   }
 }
 
 // Adds all products of one tile of keys, the first at position `key`, and `units` units.
+template <class TileUnit>
 void AddTile(size_t tile, size_t key, size_t units, const Buffers& b) {
   size_t first = 0;
   while (b.units[first].row + kPiece <= key) ++first;  // the tile is in these rows' future
@@ -181,18 +189,18 @@ void AddTile(size_t tile, size_t key, size_t units, const Buffers& b) {
     return Piece{first + n / kHalves, tile, n % kHalves * kPiece};
   };
   TileBarrier();
-  MultiplyScores(piece_at(0), 0, b);
-  MultiplyDp(piece_at(0), 0, b);
+  MultiplyScores<TileUnit>(piece_at(0), 0, b);
+  MultiplyDp<TileUnit>(piece_at(0), 0, b);
   for (size_t n = 0; n < pieces; ++n) {
     const Piece piece = piece_at(n), next = piece_at(n + 1);
     // What the matrix unit does meanwhile: the next piece's scores, and half of what the previous unit adds to dq.
     const auto turn = [&](size_t i) {
-      if (i == 0 && n + 1 < pieces) MultiplyScores(next, (n + 1) % 2, b);
-      if (i == 2 && n + 1 < pieces) MultiplyDp(next, (n + 1) % 2, b);
+      if (i == 0 && n + 1 < pieces) MultiplyScores<TileUnit>(next, (n + 1) % 2, b);
+      if (i == 2 && n + 1 < pieces) MultiplyDp<TileUnit>(next, (n + 1) % 2, b);
       if (n < kHalves || i % 2 == 0) return;
       const size_t blocks = b.width / kStep, part = n % kHalves * 2 + i / 2;
       for (size_t c = blocks * part / 4; c < blocks * (part + 1) / 4; ++c) {
-        AddDq(piece.unit - 1, tile, c * kStep, b);
+        AddDq<TileUnit>(piece.unit - 1, tile, c * kStep, b);
       }
     };
     const int ahead = static_cast<int>(b.units[piece.unit].row) - static_cast<int>(key + piece.key);
@@ -202,10 +210,10 @@ void AddTile(size_t tile, size_t key, size_t units, const Buffers& b) {
       ScoreGradient<false>(piece, n % 2, ahead, b, turn);
     }
   }
-  for (size_t c = 0; c < b.width; c += kStep) AddDq(units - 1, tile, c, b);
+  for (size_t c = 0; c < b.width; c += kStep) AddDq<TileUnit>(units - 1, tile, c, b);
   const size_t at = tile * kTileKeys * b.width;
-  AddKeySums(first, units, b.p, b.dy, b.dv + at, b);
-  AddKeySums(first, units, b.ds, b.q, b.dk + at, b);
+  AddKeySums<TileUnit>(first, units, b.p, b.dy, b.dv + at, b);
+  AddKeySums<TileUnit>(first, units, b.ds, b.q, b.dk + at, b);
   TileBarrier();
 }
 
@@ -286,12 +294,13 @@ void LoadKeys(const BackwardCall<bf16>& call, BackwardTask task, size_t keys, co
   std::fill(b.dv, b.dv + keys * b.width, 0.0F);
 }
 
+template <class TileUnit>
 void Backward(const BackwardCall<bf16>& call, BackwardTask task, void* workspace) {
   const AttentionDims& d = call.d;
   const size_t group = d.H / d.K, keys = RoundUp(task.keys, kTileKeys);
   Buffers b = Carve(d, keys, workspace);
   LoadKeys(call, task, keys, b);
-  const TileMode mode;
+  const typename TileUnit::Mode mode;
 
   // Units in the order of their rows; those of the group's heads that share rows are neighbours.
   const size_t count = CeilDiv(d.T - task.key, kPiece) * group;
@@ -307,7 +316,7 @@ void Backward(const BackwardCall<bf16>& call, BackwardTask task, void* workspace
     const Unit& last = b.units[units - 1];
     const size_t end = std::min(task.keys, last.row + last.rows - task.key);
     for (size_t key = 0; key < end; key += kTileKeys) {
-      AddTile(key / kTileKeys, task.key + key, units, b);
+      AddTile<TileUnit>(key / kTileKeys, task.key + key, units, b);
     }
     for (size_t i = 0; i < units; ++i) StoreDq(call, task, b.units[i], b);
   }
@@ -316,12 +325,28 @@ void Backward(const BackwardCall<bf16>& call, BackwardTask task, void* workspace
 }
 
 }  // namespace
+}  // namespace golf::cpu::tiles
 
-void FillBackwardTasks(AttentionTasks<bf16>& tasks) {
-  tasks.backward = Backward;
-  tasks.backward_bytes = WorkspaceBytes;
+namespace golf::cpu {
+
+void FillBackwardTasksAmx(AttentionTasks<bf16>& tasks) {
+  tasks.backward = tiles::Backward<tiles::MatrixUnit>;
+  tasks.backward_bytes = tiles::WorkspaceBytes;
 }
 
-}  // namespace golf::cpu::amx
-GOLF_AMX_END
+void FillBackwardTasksBf16(AttentionTasks<bf16>& tasks) {
+  tasks.backward = tiles::Backward<tiles::VectorUnit>;
+  tasks.backward_bytes = tiles::WorkspaceBytes;
+}
+
+}  // namespace golf::cpu
+GOLF_UNITS_END
+
+#else
+
+namespace golf::cpu {
+void FillBackwardTasksAmx(AttentionTasks<bf16>&) {}
+void FillBackwardTasksBf16(AttentionTasks<bf16>&) {}
+}  // namespace golf::cpu
+
 #endif

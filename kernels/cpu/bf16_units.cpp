@@ -1,4 +1,4 @@
-#include "kernels/cpu/attention_amx.h"
+#include "kernels/cpu/bf16_units.h"
 
 #include <hwy/detect_compiler_arch.h>
 
@@ -8,18 +8,16 @@
 #include <unistd.h>
 #endif
 
-namespace golf::cpu::amx {
+namespace golf::cpu {
 
 #if HWY_ARCH_X86_64 && defined(__linux__)
 namespace {
 
-bool HasInstructions() {
+bool HasTiles() {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || a < 1) return false;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
   const bool amx_bf16 = (d >> 22 & 1) != 0, amx_tile = (d >> 24 & 1) != 0;
-  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0) return false;
-  const bool avx512_bf16 = (a >> 5 & 1) != 0;
-  return amx_bf16 && amx_tile && avx512_bf16;
+  return amx_bf16 && amx_tile;
 }
 
 // Linux lets a process use tile registers only after it has asked: they make every thread's saved state 8 KiB larger.
@@ -31,17 +29,18 @@ bool AskForTiles() {
 
 }  // namespace
 
-bool Usable() {
-  static const bool usable = HasInstructions() && AskForTiles();
-  return usable;
+bool HasMatrixUnit() {
+  static const bool has = HasBf16Vectors() && HasTiles() && AskForTiles();
+  return has;
 }
+
+bool HasBf16Vectors() { return __builtin_cpu_supports("avx512bf16") != 0; }
 
 #else
 
-bool Usable() { return false; }
-void FillForwardTasks(AttentionTasks<bf16>&) {}
-void FillBackwardTasks(AttentionTasks<bf16>&) {}
+bool HasMatrixUnit() { return false; }
+bool HasBf16Vectors() { return false; }
 
 #endif
 
-}  // namespace golf::cpu::amx
+}  // namespace golf::cpu
