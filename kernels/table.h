@@ -29,7 +29,7 @@ struct KernelTable {
   }
 };
 
-// The CPU's kernels. GOLF_CPU=portable|avx2|avx512 forces a variant; an unknown or unsupported name is an error.
+// The CPU's kernels. GOLF_CPU=portable|avx2|avx512|avx512_bf16|amx forces a variant; an unknown or unsupported name is an error.
 Result<const KernelTable*> CpuKernels();
 
 // "cpu" or "cuda"; kNoDevice where this build or machine has none.

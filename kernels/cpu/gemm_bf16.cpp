@@ -142,6 +142,7 @@ HWY_INLINE void ProductBlock(VectorUnit /*unit*/, size_t steps, PanelRows a, con
                              Ahead /*ahead*/) {
   constexpr size_t kRows = VectorUnit::kRows;
   for (size_t row = 0; row < kBlock; row += kRows) {
+    PrefetchRows(block, row, row + kRows);
     float* sums = block.sums + row * kBlock;
     __m512 sum[kRows][2];
 #pragma GCC unroll 8
@@ -154,13 +155,13 @@ HWY_INLINE void ProductBlock(VectorUnit /*unit*/, size_t steps, PanelRows a, con
       VectorUnit::MultiplyStep(a.data + row * a.row + s * a.step, a.row, left, left + kOperand,
                                sum);
     }
+    StoreRows(before, row, row + kRows);
 #pragma GCC unroll 8
     for (size_t r = 0; r < kRows; ++r) {
       _mm512_store_ps(sums + r * kBlock, sum[r][0]);
       _mm512_store_ps(sums + r * kBlock + kTile, sum[r][1]);
     }
   }
-  StoreRows(before, 0, kBlock);
 }
 
 template <class TileUnit>
