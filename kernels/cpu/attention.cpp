@@ -1,6 +1,7 @@
 // Attention's driver: cuts a call into tasks, runs them, adds up what chunks of keys left of dq.
 #include "kernels/attention.h"
 
+#include <atomic>
 #include <vector>
 
 #include "kernels/base/check.h"
@@ -16,12 +17,11 @@ namespace {
 // or not: which one does may change from call to call, and only the first call is to allocate.
 template <class F>
 void RunTasks(size_t tasks, size_t workspace_bytes, const F& f) {
-#pragma omp parallel
-  {
+  std::atomic<size_t> next{0};
+  ParallelWorkers(static_cast<size_t>(Threads()), [&](size_t /*worker*/) {
     void* const workspace = ThreadWorkspace(workspace_bytes);
-#pragma omp for schedule(dynamic, 1)
-    for (size_t i = 0; i < tasks; ++i) f(i, workspace);
-  }
+    for (size_t i = next++; i < tasks; i = next++) f(i, workspace);
+  });
 }
 
 void CheckDims(AttentionDims d) {

@@ -1,10 +1,23 @@
-// Splitting independent work among threads. The OpenMP region lives in threads.cpp, outside the code that is compiled
-// once per instruction set: compilers do not agree on whether an outlined region keeps its function's target.
+// Splitting independent work among threads.
 #pragma once
 #include <algorithm>
 #include <cstddef>
 
 namespace golf::cpu {
+
+using WorkerFunction = void (*)(const void* context, size_t worker);
+
+// Calls function(context, worker) for the workers 0 .. count - 1, each on its own thread, the caller's among them; one after
+// the other where the caller is such a worker itself, or while another thread's workers are busy.
+void RunWorkers(size_t count, WorkerFunction function, const void* context);
+
+// f(worker)
+template <class F>
+void ParallelWorkers(size_t count, const F& f) {
+  RunWorkers(
+      count, [](const void* context, size_t worker) { (*static_cast<const F*>(context))(worker); },
+      &f);
+}
 
 using RangeFunction = void (*)(const void* context, size_t begin, size_t end);
 

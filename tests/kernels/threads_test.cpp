@@ -1,0 +1,92 @@
+#include "kernels/threads.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "kernels/cpu/parallel.h"
+
+namespace golf::cpu {
+namespace {
+
+// Times each worker was called.
+std::vector<int> Calls(size_t workers) {
+  std::vector<int> calls(workers);
+  ParallelWorkers(workers, [&](size_t worker) { ++calls[worker]; });
+  return calls;
+}
+
+TEST(ParallelWorkers, AreEachCalledOnce) {
+  for (const size_t workers : {0, 1, 2, 7, 3, 16, 2}) {
+    EXPECT_EQ(Calls(workers), std::vector<int>(workers, 1));
+  }
+}
+
+TEST(ParallelWorkers, HaveAThreadOfTheirOwnEach) {
+  std::array<std::thread::id, 3> ids;
+  std::atomic<size_t> here{0};
+  ParallelWorkers(ids.size(), [&](size_t worker) {
+    ids[worker] = std::this_thread::get_id();
+    ++here;
+    while (here < ids.size()) std::this_thread::yield();  // all are there at the same time
+  });
+  EXPECT_EQ(ids[0], std::this_thread::get_id());
+  EXPECT_NE(ids[1], ids[0]);
+  EXPECT_NE(ids[2], ids[0]);
+  EXPECT_NE(ids[2], ids[1]);
+}
+
+// Short jobs, one right after the other, and some after which the workers have fallen asleep.
+TEST(ParallelWorkers, MissNoJob) {
+  std::array<uint64_t, 4> sums{};
+  for (uint64_t job = 1; job <= 3'000; ++job) {
+    ParallelWorkers(2 + job % 3, [&](size_t worker) { sums[worker] += job; });
+    if (job % 100 == 0) usleep(300);
+  }
+  uint64_t all = 0;
+  for (uint64_t job = 1; job <= 3'000; ++job) all += job * (2 + job % 3);
+  EXPECT_EQ(std::accumulate(sums.begin(), sums.end(), uint64_t{0}), all);
+}
+
+TEST(ParallelWorkers, WorkInTurnInsideAWorker) {
+  std::array<std::vector<int>, 3> calls;
+  ParallelWorkers(calls.size(), [&](size_t worker) { calls[worker] = Calls(4); });
+  for (const std::vector<int>& inner : calls) EXPECT_EQ(inner, std::vector<int>(4, 1));
+}
+
+TEST(ParallelWorkers, ServeSeveralThreadsAtOnce) {
+  constexpr int kJobs = 2000;
+  std::array<std::array<int, 3>, 4> sums{};
+  std::vector<std::thread> threads;
+  for (auto& mine : sums) {
+    threads.emplace_back([&mine] {
+      for (int i = 0; i < kJobs; ++i) {
+        ParallelWorkers(mine.size(), [&mine](size_t worker) { ++mine[worker]; });
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& mine : sums) EXPECT_EQ(mine, (std::array<int, 3>{kJobs, kJobs, kJobs}));
+}
+
+TEST(ParallelWorkers, WorkInAForkedChild) {
+  ASSERT_EQ(Calls(3), std::vector<int>(3, 1));  // the parent has workers, the child none
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    alarm(20);
+    _exit(Calls(3) == std::vector<int>(3, 1) ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+}  // namespace
+}  // namespace golf::cpu
