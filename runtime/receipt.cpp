@@ -54,9 +54,9 @@ uint64_t Limits::code_bytes() const {
   return bytes;
 }
 
-Platform DescribePlatform(const std::string& kernels, int threads) {
+Platform DescribePlatform(const std::string& kernels, int threads, size_t processes) {
   const Result<std::string> program = Sha256OfFile("/proc/self/exe");
-  return {CpuName(), kernels, __VERSION__, program.ok() ? *program : "unknown", threads};
+  return {CpuName(), kernels, __VERSION__, program.ok() ? *program : "unknown", threads, processes};
 }
 
 uint64_t PeakMemoryBytes() {
@@ -87,7 +87,10 @@ nlohmann::ordered_json Receipt(const RunFacts& facts, const Limits& limits, cons
       {"max_seconds", OrNull(limits.max_eval_seconds)},
       {"tokens_per_second", seconds > 0 ? static_cast<double>(sums.targets) / seconds : 0},
       {"peak_memory_bytes", result.peak_memory_bytes}};
-  receipt["hardware"] = {{"device", "cpu"}, {"name", platform.cpu}, {"threads", platform.threads}};
+  receipt["hardware"] = {{"device", "cpu"},
+                         {"name", platform.cpu},
+                         {"processes", platform.processes},
+                         {"threads", platform.threads}};
   receipt["versions"] = {{"golf", GOLF_VERSION},
                          {"compiler", platform.compiler},
                          {"kernels", platform.kernels},

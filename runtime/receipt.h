@@ -45,9 +45,10 @@ struct Limits {
 // The machine and the build, as found while running.
 struct Platform {
   std::string cpu, kernels, compiler, program_sha256;
-  int threads = 0;
+  int threads = 0;  // of each process
+  size_t processes = 1;
 };
-Platform DescribePlatform(const std::string& kernels, int threads);
+Platform DescribePlatform(const std::string& kernels, int threads, size_t processes = 1);
 
 // Highest resident memory of this process so far.
 uint64_t PeakMemoryBytes();

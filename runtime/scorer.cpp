@@ -30,8 +30,9 @@ double ScoreSums::bits_per_byte() const {
   return bytes == 0 ? 0 : nll_nats / std::numbers::ln2 / static_cast<double>(bytes);
 }
 
-WindowScorer::WindowScorer(ExecutorFactory factory, const ScorerOptions& options)
-    : options_(options), plans_(std::move(factory), ScoreOptions(options)) {}
+WindowScorer::WindowScorer(ExecutorFactory factory, const ScorerOptions& options,
+                           ProcessGroup& group)
+    : options_(options), group_(&group), plans_(std::move(factory), ScoreOptions(options)) {}
 
 // Two shapes only: all rows (the first window) or `stride` rows. A window with fewer targets to score runs like the
 // others; the rows behind its last target are not looked at.
@@ -40,14 +41,27 @@ size_t WindowScorer::RowsOf(const Window& window) const {
 }
 
 size_t WindowScorer::NextBatch(std::span<const Window> windows) const {
+  const size_t most = std::min(windows.size(), options_.batch * group_->size());
   size_t n = 0;
-  while (n < std::min(windows.size(), options_.batch) && RowsOf(windows[n]) == RowsOf(windows[0]))
-    ++n;
+  while (n < most && RowsOf(windows[n]) == RowsOf(windows[0])) ++n;
   return n;
 }
 
 Status WindowScorer::Score(const TokenStream& stream, std::span<const Window> windows,
                            std::vector<float>& nll) {
+  const Share share = MyShare(windows.size(), *group_);
+  const Status scored = ScoreShare(stream, windows.subspan(share.begin, share.size()));
+  GOLF_ASSIGN(const auto all, group_->Gather(std::span<const float>(scored_nll_), scored));
+  nll.clear();
+  for (const std::vector<float>& theirs : all) nll.insert(nll.end(), theirs.begin(), theirs.end());
+  return {};
+}
+
+// Leaves the windows' NLLs in scored_nll_.
+Status WindowScorer::ScoreShare(const TokenStream& stream, std::span<const Window> windows) {
+  scored_.assign(windows.begin(), windows.end());
+  scored_nll_.clear();
+  if (windows.empty()) return {};
   const size_t batch = windows.size(), length = options_.rule.length, rows = RowsOf(windows[0]);
   const std::span<const uint16_t> tokens = stream.tokens();
   ids_.assign(batch * length, 0);
@@ -63,9 +77,6 @@ Status WindowScorer::Score(const TokenStream& stream, std::span<const Window> wi
   }
   GOLF_ASSIGN(executor_, plans_.Get(batch, rows));
   executor_->Score(ids_, first_row_, targets_, rows_nll_);
-  scored_.assign(windows.begin(), windows.end());
-
-  nll.clear();
   for (size_t b = 0; b < batch; ++b) {
     const auto begin = rows_nll_.begin() + b * rows;
     const auto bad =
@@ -76,7 +87,7 @@ Status WindowScorer::Score(const TokenStream& stream, std::span<const Window> wi
                                 windows[b].first_target() + static_cast<size_t>(bad - begin),
                                 windows[b].start, *bad));
     }
-    nll.insert(nll.end(), begin, begin + windows[b].count);
+    scored_nll_.insert(scored_nll_.end(), begin, begin + windows[b].count);
   }
   return {};
 }

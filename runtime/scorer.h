@@ -7,6 +7,7 @@
 
 #include "kernels/base/status.h"
 #include "runtime/plan_cache.h"
+#include "runtime/process_group.h"
 #include "runtime/token_stream.h"
 #include "runtime/windows.h"
 
@@ -35,26 +36,32 @@ struct ScorerOptions {
 
 class WindowScorer {
  public:
-  WindowScorer(ExecutorFactory factory, const ScorerOptions& options);
+  // The processes of `group`, which is kept, share each pass.
+  WindowScorer(ExecutorFactory factory, const ScorerOptions& options,
+               ProcessGroup& group = OneProcess());
 
-  // Windows that one pass takes: the next `batch` of the same shape.
+  // Windows that one pass takes: the next of the same shape, `batch` for each process.
   size_t NextBatch(std::span<const Window> windows) const;
-  // Scores one pass of windows (a prefix as NextBatch says). nll: the scored targets of all of them, in order.
-  // kBadNumbers names the first target whose NLL is not finite.
+  // Scores one pass of windows (a prefix as NextBatch says). nll: the scored targets of all of them, in order, in every
+  // process. kBadNumbers names the first target whose NLL is not finite.
   Status Score(const TokenStream& stream, std::span<const Window> windows, std::vector<float>& nll);
   // What the target `offset` places behind the first that `window` scores would have scored with each token of the
-  // vocabulary in its place (Executor::ScoreEveryTarget). Only for windows of the latest Score. nll (V).
+  // vocabulary in its place (Executor::ScoreEveryTarget). Only for windows of the latest Score, and of this process's share
+  // of them. nll (V).
   void ScoreEveryTarget(const Window& window, size_t offset, std::span<float> nll) const;
   // The weights behind the factory's executors changed.
   void WeightsChanged() { plans_.WeightsChanged(); }
 
  private:
   size_t RowsOf(const Window& window) const;
+  Status ScoreShare(const TokenStream& stream, std::span<const Window> windows);
 
   ScorerOptions options_;
+  ProcessGroup* group_;
   PlanCache plans_;
   Executor* executor_ = nullptr;        // of the latest pass
   std::vector<Window> scored_;          // by it
+  std::vector<float> scored_nll_;       // their targets
   std::vector<int32_t> ids_, targets_;  // (B, T), (B, Q)
   std::vector<uint32_t> first_row_;     // (B)
   std::vector<float> rows_nll_;         // (B, Q)

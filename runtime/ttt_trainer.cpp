@@ -35,17 +35,19 @@ ExecutorOptions TrainOptions(size_t batch, size_t length, Precision precision,
 
 Result<TttTrainer> TttTrainer::Create(const KernelTable& kernels, ExecutorFactory factory,
                                       TensorSet& weights, const TttOptions& options,
-                                      size_t window_length, Precision precision) {
+                                      size_t window_length, Precision precision,
+                                      ProcessGroup& group) {
   GOLF_TRY(CheckTttOptions(options, window_length));
   GOLF_ASSIGN(std::vector<bool> trainable, SelectTrainable(options.trainable, weights));
   return TttTrainer(kernels, std::move(factory), weights, options, window_length, precision,
-                    std::move(trainable));
+                    std::move(trainable), group);
 }
 
 TttTrainer::TttTrainer(const KernelTable& kernels, ExecutorFactory factory, TensorSet& weights,
                        const TttOptions& options, size_t window_length, Precision precision,
-                       std::vector<bool> trainable)
+                       std::vector<bool> trainable, ProcessGroup& group)
     : kernels_(&kernels),
+      group_(&group),
       weights_(&weights),
       options_(options),
       length_(window_length),
@@ -82,24 +84,36 @@ Status TttTrainer::Train(const TokenStream& stream, const EvalStep& step,
       GOLF_TRY(on_update({loss, norm}));
     }
   }
-  return {};
+  return group_->CheckSame(
+      std::as_bytes(weights_->all()),
+      {Code::kBadData, fmt::format("has other weights than rank 0 after test-time training on "
+                                   "chunk {}; do the machines differ in kind?",
+                                   step.chunk)});
 }
 
-// Leaves the gradient of the mean NLL of `sequences` windows side by side in gradients_ and returns that mean.
+// Leaves the gradient of the mean NLL of `sequences` windows side by side in gradients_ and returns that mean. Each process
+// takes its share of the windows.
 Result<double> TttTrainer::Gradient(const TokenStream& stream, size_t first_target,
                                     size_t sequences) {
   const std::span<const uint16_t> tokens = stream.tokens().subspan(first_target);
   gradients_.SetZero();
-  double loss = 0;
-  for (size_t done = 0; done < sequences; done += micro_batch_) {
-    const size_t batch = std::min(micro_batch_, sequences - done);
+  const Share mine = MyShare(sequences, *group_);
+  double part = 0;
+  for (size_t done = mine.begin; done < mine.end; done += micro_batch_) {
+    const size_t batch = std::min(micro_batch_, mine.end - done);
     const auto begin = tokens.begin() + done * length_, end = begin + batch * length_;
     ids_.assign(begin, end);
     targets_.assign(begin + 1, end + 1);
     const double share = static_cast<double>(batch) / static_cast<double>(sequences);
     GOLF_ASSIGN(Executor * executor, plans_.Get(batch, 0));
-    loss += share * executor->Train(ids_, targets_, static_cast<float>(share), gradients_);
+    part += share * executor->Train(ids_, targets_, static_cast<float>(share), gradients_);
   }
+  GOLF_ASSIGN(const auto parts, group_->Gather(std::span<const double>(&part, 1)));
+  for (size_t i = 0; i < gradients_.count(); ++i) {
+    if (trainable_[i]) group_->Sum(gradients_[i]);
+  }
+  double loss = 0;
+  for (const std::vector<double>& theirs : parts) loss += theirs.at(0);
   return loss;
 }
 

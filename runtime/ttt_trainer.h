@@ -8,6 +8,7 @@
 #include "kernels/base/status.h"
 #include "runtime/eval_steps.h"
 #include "runtime/plan_cache.h"
+#include "runtime/process_group.h"
 #include "runtime/token_stream.h"
 #include "runtime/ttt_options.h"
 #include "runtime/weights.h"
@@ -24,15 +25,18 @@ struct TrainUpdate {
 
 class TttTrainer {
  public:
-  // `factory` makes executors of `weights`; both are kept. kUsage for options out of range or rules without effect.
+  // `factory` makes executors of `weights`; both are kept. The processes of `group`, which is kept too, share
+  // the sequences of each update. kUsage for options out of range or rules without effect.
   static Result<TttTrainer> Create(const KernelTable& kernels, ExecutorFactory factory,
                                    TensorSet& weights, const TttOptions& options,
-                                   size_t window_length, Precision precision);
+                                   size_t window_length, Precision precision,
+                                   ProcessGroup& group = OneProcess());
 
   // options.epochs times over the whole windows of step's targets, in order, options.batch_sequences per
   // update; the gradient of an update is that of the mean over its batch, whatever the number of passes it
   // takes. Optimizer state lives on from call to call. on_update is called after each update; a Status that
-  // is not ok ends the training with it. kBadNumbers names chunk and update.
+  // is not ok ends the training with it. kBadNumbers names chunk and update. kBadData if the processes' weights differ
+  // afterwards.
   using OnUpdate = std::function<Status(const TrainUpdate&)>;
   Status Train(const TokenStream& stream, const EvalStep& step, const OnUpdate& on_update);
 
@@ -44,13 +48,14 @@ class TttTrainer {
  private:
   TttTrainer(const KernelTable& kernels, ExecutorFactory factory, TensorSet& weights,
              const TttOptions& options, size_t window_length, Precision precision,
-             std::vector<bool> trainable);
+             std::vector<bool> trainable, ProcessGroup& group);
 
   Result<double> Gradient(const TokenStream& stream, size_t first_target, size_t sequences);
   double GradientNorm() const;
   void Update(float lr, double gradient_norm);
 
   const KernelTable* kernels_;
+  ProcessGroup* group_;
   TensorSet* weights_;
   TttOptions options_;
   size_t length_, micro_batch_;

@@ -32,20 +32,25 @@ void AddOutputFlags(CLI::App& app, OutputFlags& output) {
 
 int RunProgram(CLI::App& app, int argc, char** argv, const std::function<Status()>& body) {
   ReportBusErrors();
+  return Finish(ParseAndRun(app, argc, argv, body));
+}
+
+Status ParseAndRun(CLI::App& app, int argc, char** argv, const std::function<Status()>& body) {
   app.name(program_invocation_short_name);
   app.set_version_flag("--version", std::string(program_invocation_short_name) + " " GOLF_VERSION);
   try {
     app.parse(argc, argv);
-    return Finish(body());
+    return body();
   } catch (const CLI::Success& wanted) {  // --help, --version
-    return app.exit(wanted);
+    app.exit(wanted);
+    return {};
   } catch (const CLI::ParseError& wrong) {
-    return Finish({Code::kUsage,
-                   fmt::format("{} (see {} --help)", wrong.what(), program_invocation_short_name)});
+    return {Code::kUsage,
+            fmt::format("{} (see {} --help)", wrong.what(), program_invocation_short_name)};
   } catch (const std::bad_alloc&) {
-    return Finish({Code::kIo, "not enough memory"});
+    return {Code::kIo, "not enough memory"};
   } catch (const std::exception& bug) {
-    return Finish({Code::kInternal, bug.what()});
+    return {Code::kInternal, bug.what()};
   }
 }
 

@@ -34,6 +34,8 @@ void AddOutputFlags(CLI::App& app, OutputFlags& output);
 // Parses the command line, then runs `body`; the return value is main's. --help and --version print and return 0. A wrong
 // command line is Code::kUsage; exceptions of the standard library become Code::kInternal (out of memory: kIo).
 int RunProgram(CLI::App& app, int argc, char** argv, const std::function<Status()>& body);
+// The same short of main's return value: what went wrong is still to be printed, by Finish().
+Status ParseAndRun(CLI::App& app, int argc, char** argv, const std::function<Status()>& body);
 
 // Prints `golf-x: error: message` to stderr unless ok. Returns the exit code.
 int Finish(const Status& status);

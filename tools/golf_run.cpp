@@ -21,6 +21,7 @@
 #include "tools/cli.h"
 #include "tools/run_checks.h"
 #include "tools/run_limits.h"
+#include "tools/together.h"
 #include "tools/ttt_flags.h"
 
 namespace golf {
@@ -203,7 +204,14 @@ Status PrintPlan(const ExecutorFactory& factory, const RunFlags& flags, const Ru
   return {};
 }
 
-Status Run(const RunFlags& flags) {
+// Where the processes run on several machines, their files may not be the same.
+Status CheckSameInputs(const RunFacts& facts, ProcessGroup& group) {
+  const std::string inputs = ToJson(facts).dump();
+  return group.CheckSame(std::as_bytes(std::span(inputs)),
+                         {Code::kBadData, "has another artifact or other shards than rank 0"});
+}
+
+Status Run(const RunFlags& flags, ProcessGroup& group) {
   if (flags.threads > 0) SetThreads(flags.threads);
   StopRequested();
   GOLF_ASSIGN(const KernelTable* kernels, CpuKernels());
@@ -219,6 +227,7 @@ Status Run(const RunFlags& flags) {
   facts.rule.stride = flags.plain ? facts.rule.length : flags.stride;
   facts.rule.tail = flags.protocol == "reference" ? Tail::kRepeat : Tail::kOnce;
   GOLF_ASSIGN(const TokenStream stream, LoadStream(flags, network, facts));
+  GOLF_TRY(CheckSameInputs(facts, group));
   GOLF_ASSIGN(const std::vector<Window> windows, MakeWindows(facts.rule, stream.targets()));
 
   const ExecutorFactory factory = ExecutorsOf(*kernels, *network.program, network.weights);
@@ -230,19 +239,20 @@ Status Run(const RunFlags& flags) {
   const Evaluation evaluation{stream, network.byte_table, windows, steps};
   const ScorerOptions scoring{facts.rule, flags.batch, flags.precision};
   if (!flags.checks.names.empty()) {
+    if (group.size() > 1) return {Code::kUsage, "--check runs in one process, without mpirun"};
     return RunChecks(flags.checks, flags.output, facts,
                      {*kernels, factory, network.weights, scoring, facts.ttt,
                       network.program->vocab_size, evaluation});
   }
-  WindowScorer scorer(factory, scoring);
+  WindowScorer scorer(factory, scoring, group);
   std::optional<TttTrainer> trainer;
   if (facts.ttt) {
     GOLF_ASSIGN(trainer, TttTrainer::Create(*kernels, factory, network.weights, *facts.ttt,
-                                            facts.rule.length, flags.precision));
+                                            facts.rule.length, flags.precision, group));
   }
 
   std::unique_ptr<AuditLog> audit;
-  if (!flags.audit.empty()) {
+  if (!flags.audit.empty() && group.rank() == 0) {
     GOLF_ASSIGN(audit, AuditLog::Create(flags.audit, facts));
   }
   ProgressObserver progress(flags, facts, windows, steps);
@@ -253,6 +263,7 @@ Status Run(const RunFlags& flags) {
   result.startup_seconds = SecondsSince(kProgramStart);
   const Clock::time_point start = Clock::now();
   GOLF_ASSIGN(result.sums, Evaluate(evaluation, scorer, trainer ? &*trainer : nullptr, observers));
+  if (group.rank() > 0) return {};  // what follows is rank 0's to say
   result.scoring_seconds = SecondsSince(start);
   result.peak_memory_bytes = PeakMemoryBytes();
   if (audit != nullptr) {
@@ -260,7 +271,8 @@ Status Run(const RunFlags& flags) {
     result.audit_head_sha256 = audit->head_sha256();
   }
   const std::string receipt =
-      Receipt(facts, network.limits, result, DescribePlatform(kernels->instructions, Threads()))
+      Receipt(facts, network.limits, result,
+              DescribePlatform(kernels->instructions, Threads(), group.size()))
           .dump(2) +
       "\n";
   if (!flags.receipt.empty()) GOLF_TRY(WriteFileAtomically(flags.receipt, AsBytes(receipt)));
@@ -282,7 +294,8 @@ int Main(int argc, char** argv) {
       "  golf-run model.ptz 'data/golf_val_*.bin' --ttt --audit run.audit --receipt run.json");
   RunFlags flags;
   AddFlags(app, flags);
-  return RunProgram(app, argc, argv, [&] { return Run(flags); });
+  return RunTogether(app, argc, argv, flags.output,
+                     [&](ProcessGroup& group) { return Run(flags, group); });
 }
 
 }  // namespace

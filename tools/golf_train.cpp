@@ -7,6 +7,7 @@
 #include "kernels/table.h"
 #include "kernels/threads.h"
 #include "tools/cli.h"
+#include "tools/together.h"
 #include "tools/train_report.h"
 #include "trainer/evaluate_weights.h"
 #include "trainer/training_run.h"
@@ -193,7 +194,7 @@ Status PrintRecipe(const TrainingOptions& options) {
   return {};
 }
 
-Status Evaluate(const Flags& f) {
+Status Evaluate(const Flags& f, ProcessGroup& group) {
   const TrainingOptions& t = f.training;
   if (t.validation.empty()) return {Code::kUsage, "--evaluate needs --val: validation shards"};
   if (!t.data.empty() || !t.out.empty() || !t.init.empty() || !t.export_path.empty()) {
@@ -206,20 +207,21 @@ Status Evaluate(const Flags& f) {
   const EvaluationOptions options = {f.evaluate,  f.evaluate_weights, t.recipe,
                                      t.overrides, t.validation,       t.tokenizer};
   GOLF_ASSIGN(const EvaluatedWeights evaluated,
-              EvaluateWeights(*kernels, options, [] { return !StopRequested(); }));
+              EvaluateWeights(
+                  *kernels, options, [] { return !StopRequested(); }, group));
   const nlohmann::ordered_json result = DescribeEvaluation(evaluated);
   fmt::print("{}", f.output.json ? result.dump(2) + "\n" : EvaluationText(evaluated));
   return {};
 }
 
-Status Train(Flags& f) {
+Status Train(Flags& f, ProcessGroup& group) {
   TrainingOptions& options = f.training;
   if (!f.precision.empty()) options.overrides.push_back("train.precision=" + f.precision);
   if (f.micro_windows > 0) {
     options.overrides.push_back(fmt::format("batch.micro_windows={}", f.micro_windows));
   }
   if (f.print_recipe) return PrintRecipe(options);
-  if (!f.evaluate.empty()) return Evaluate(f);
+  if (!f.evaluate.empty()) return Evaluate(f, group);
   if (!f.evaluate_weights.empty())
     return {Code::kUsage, "--evaluate-weights says which weights of --evaluate FILE; give both"};
   if (options.data.empty()) return {Code::kUsage, "--data is needed: training shards"};
@@ -234,7 +236,7 @@ Status Train(Flags& f) {
   GOLF_ASSIGN(const KernelTable* kernels, CpuKernels());
   Reporter reporter(f.output);
   GOLF_ASSIGN(const std::unique_ptr<TrainingRun> run,
-              TrainingRun::Prepare(*kernels, options, reporter));
+              TrainingRun::Prepare(*kernels, options, reporter, group));
   if (f.dry_run) {
     GOLF_ASSIGN(const nlohmann::ordered_json plan, DescribePlan(*run));
     fmt::print("{}", f.output.json ? plan.dump(2) + "\n"
@@ -247,6 +249,7 @@ Status Train(Flags& f) {
   if (!status.ok()) return status;
   const nlohmann::ordered_json result = DescribeResult(*run, reporter.summary());
   fmt::print("{}", f.output.json ? result.dump(2) + "\n" : ResultText(result));
+  if (group.rank() > 0) return {};  // rank 0's clock counts
   return CheckSeconds("training", run->train_seconds() + run->calibration_seconds(),
                       "--max-train-seconds", f.max_train_seconds);
 }
@@ -259,7 +262,8 @@ int Main(int argc, char** argv) {
       "run");
   Flags flags;
   AddFlags(app, flags);
-  return RunProgram(app, argc, argv, [&] { return Train(flags); });
+  return RunTogether(app, argc, argv, flags.output,
+                     [&](ProcessGroup& group) { return Train(flags, group); });
 }
 
 }  // namespace

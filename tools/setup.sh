@@ -9,6 +9,7 @@ packages=(
   libdnnl-dev ocl-icd-opencl-dev libhwy-dev         # matrix products, SIMD
   libzstd-dev liblzma-dev libxxhash-dev libflatbuffers-dev flatbuffers-compiler
   libcli11-dev nlohmann-json3-dev libfmt-dev libtomlplusplus-dev libeigen3-dev libsentencepiece-dev
+  libopenmpi-dev openmpi-bin                        # several processes
   libgtest-dev libgmock-dev
 )
 for argument in "$@"; do

@@ -109,7 +109,8 @@ Status TakeTokenizer(const EvaluationOptions& o, Source& source) {
 }  // namespace
 
 Result<EvaluatedWeights> EvaluateWeights(const KernelTable& kernels, const EvaluationOptions& o,
-                                         const std::function<bool()>& proceed) {
+                                         const std::function<bool()>& proceed,
+                                         ProcessGroup& group) {
   GOLF_ASSIGN(const bool is_checkpoint, BeginsLikeACheckpoint(o.path));
   GOLF_ASSIGN(Source source, is_checkpoint ? FromCheckpoint(o) : FromSafetensors(o));
   GOLF_TRY(TakeTokenizer(o, source));
@@ -124,13 +125,19 @@ Result<EvaluatedWeights> EvaluateWeights(const KernelTable& kernels, const Evalu
               TokenStream::Open(shards, source.program->vocab_size, limit == 0 ? 0 : limit + 1));
   GOLF_TRY(stream.CutToWholeWindows(source.program->window));
 
+  GOLF_TRY(group.CheckSame(std::as_bytes(stream.tokens()),
+                           {Code::kBadData, "has another validation text than rank 0"}));
+  GOLF_TRY(group.CheckSame(std::as_bytes(source.weights.all()),
+                           {Code::kBadData, "has other weights than rank 0"}));
+
   const ByteTable& bytes = source.tokenizer.byte_table;
   const ValidationPass pass = {kernels,
                                *source.program,
                                stream,
                                bytes.size() > 0 ? &bytes : nullptr,
                                source.recipe.precision,
-                               source.recipe.validation.batch_windows};
+                               source.recipe.validation.batch_windows,
+                               group};
   EvaluatedWeights evaluated;
   evaluated.recipe = source.recipe.network.name;
   evaluated.weights = source.name;

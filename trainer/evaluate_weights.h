@@ -31,9 +31,11 @@ struct EvaluatedWeights {
 };
 
 // kUsage for flags that do not go together and for a checkpoint of another network than the recipe's; kBadData names the
-// weight that is missing, one too many or of another shape. `proceed` as in Validate().
+// weight that is missing, one too many or of another shape. `proceed` as in Validate(). The
+// processes of `group` share the windows.
 Result<EvaluatedWeights> EvaluateWeights(const KernelTable& kernels,
                                          const EvaluationOptions& options,
-                                         const std::function<bool()>& proceed);
+                                         const std::function<bool()>& proceed,
+                                         ProcessGroup& group = OneProcess());
 
 }  // namespace golf

@@ -16,8 +16,9 @@ namespace golf {
 
 Trainer::Trainer(const KernelTable& kernels, const schema::ProgramT& program, TensorSet weights,
                  const TrainSettings& settings, std::vector<WeightUpdate> updates,
-                 Precision precision)
+                 Precision precision, ProcessGroup& group)
     : kernels_(kernels),
+      group_(group),
       window_(program.window),
       settings_(settings),
       weights_(std::move(weights)),
@@ -36,8 +37,8 @@ Trainer::Trainer(const KernelTable& kernels, const schema::ProgramT& program, Te
 
 Result<std::unique_ptr<Trainer>> Trainer::Create(const KernelTable& kernels,
                                                  const schema::ProgramT& program, TensorSet weights,
-                                                 const TrainSettings& settings,
-                                                 Precision precision) {
+                                                 const TrainSettings& settings, Precision precision,
+                                                 ProcessGroup& group) {
   GOLF_ASSIGN(std::vector<WeightUpdate> updates, AssignUpdates(weights, settings));
   for (size_t i = 0; i < updates.size(); ++i) {
     // No gradient ever comes, so no optimizer of the references touches it: not even decay.
@@ -53,8 +54,8 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(const KernelTable& kernels,
   for (const WeightUpdate& update : updates) {
     options.trainable.push_back(update.rule != UpdateRule::kNone || update.stale_gradient);
   }
-  std::unique_ptr<Trainer> trainer(
-      new Trainer(kernels, program, std::move(weights), settings, std::move(updates), precision));
+  std::unique_ptr<Trainer> trainer(new Trainer(kernels, program, std::move(weights), settings,
+                                               std::move(updates), precision, group));
   GOLF_ASSIGN(trainer->executor_, Executor::Create(kernels, program, trainer->weights_, options));
   return trainer;
 }
@@ -115,28 +116,50 @@ void Trainer::AddSnapshot() {
 // Leaves the gradient of the step's mean NLL (plus stale gradients) in gradients_; returns that mean.
 Result<double> Trainer::Gradients(std::span<const int32_t> ids, std::span<const int32_t> targets,
                                   const Proceed& proceed) {
+  const std::vector<double> mine = AddMyGradients(ids, targets, proceed);
+  GOLF_ASSIGN(const auto all, group_.Gather(std::span(mine)));
+  const size_t passes = ids.size() / (settings_.batch.micro_windows * window_);
+  double sum = 0;
+  for (size_t rank = 0; rank < all.size(); ++rank) {
+    const Share share = ShareOf(passes, rank, all.size());
+    for (size_t i = 0; i < share.size(); ++i) {
+      if (i == all[rank].size()) {
+        return Status(Code::kInterrupted, fmt::format("step {} was abandoned", step_));
+      }
+      const double loss = all[rank][i];
+      if (!std::isfinite(loss)) {
+        return Status(Code::kBadNumbers, fmt::format("step {}: the loss of micro-batch {} of {} "
+                                                     "is {}",
+                                                     step_, share.begin + i + 1, passes, loss));
+      }
+      sum += loss;
+    }
+  }
+  group_.Sum(gradients_.all());
+  return sum / static_cast<double>(passes);
+}
+
+// The losses of this process's share of the passes; fewer where it was told to stop, or where the last is not finite.
+std::vector<double> Trainer::AddMyGradients(std::span<const int32_t> ids,
+                                            std::span<const int32_t> targets,
+                                            const Proceed& proceed) {
   gradients_.SetZero();
-  for (size_t i = 0; i < stale_gradients_.size(); ++i) {
+  for (size_t i = 0; i < stale_gradients_.size() && group_.rank() == 0; ++i) {
     std::ranges::copy(stale_gradients_[i], gradients_[i].begin());
   }
   const size_t micro_tokens = settings_.batch.micro_windows * window_;
   const size_t passes = ids.size() / micro_tokens;
-  double sum = 0;
-  for (size_t pass = 0; pass < passes; ++pass) {
-    if (proceed && !proceed(pass * settings_.batch.micro_windows)) {
-      return Status(Code::kInterrupted, fmt::format("step {} was abandoned", step_));
-    }
-    const double loss = executor_->Train(ids.subspan(pass * micro_tokens, micro_tokens),
-                                         targets.subspan(pass * micro_tokens, micro_tokens),
-                                         1.0F / static_cast<float>(passes), gradients_);
-    if (!std::isfinite(loss)) {
-      return Status(Code::kBadNumbers,
-                    fmt::format("step {}: the loss of micro-batch {} of {} is {}", step_, pass + 1,
-                                passes, loss));
-    }
-    sum += loss;
+  const Share share = MyShare(passes, group_);
+  std::vector<double> losses;
+  for (size_t pass = share.begin; pass < share.end; ++pass) {
+    const size_t done = std::min((pass - share.begin) * group_.size(), passes);
+    if (proceed && !proceed(done * settings_.batch.micro_windows)) break;
+    losses.push_back(executor_->Train(ids.subspan(pass * micro_tokens, micro_tokens),
+                                      targets.subspan(pass * micro_tokens, micro_tokens),
+                                      1.0F / static_cast<float>(passes), gradients_));
+    if (!std::isfinite(losses.back())) break;
   }
-  return sum / static_cast<double>(passes);
+  return losses;
 }
 
 Result<double> Trainer::GradientNorm() const {

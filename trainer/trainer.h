@@ -10,6 +10,7 @@
 
 #include "kernels/base/status.h"
 #include "runtime/executor.h"
+#include "runtime/process_group.h"
 #include "runtime/weights.h"
 #include "trainer/optimizer.h"
 #include "trainer/settings.h"
@@ -30,15 +31,15 @@ struct StepReport {
 class Trainer {
  public:
   // `weights` are the initial ones; the program has passed CheckProgram, the settings CheckTrainSettings. Keeps
-  // references to `kernels` and `program`.
+  // references to `kernels`, `program` and `group`, whose processes share the micro-batches of each step.
   static Result<std::unique_ptr<Trainer>> Create(const KernelTable& kernels,
                                                  const schema::ProgramT& program, TensorSet weights,
-                                                 const TrainSettings& settings,
-                                                 Precision precision);
+                                                 const TrainSettings& settings, Precision precision,
+                                                 ProcessGroup& group = OneProcess());
 
-  // One optimizer step over ids and targets (windows, T), settings.batch.tokens of each. elapsed_ms: training time before
-  // this step, for wall-clock schedules. `proceed`, if given, is asked before each micro-batch with the windows done;
-  // false abandons the step. kBadNumbers names step and tensor of a NaN or infinity. After any failure the trainer
+  // One optimizer step over ids and targets (windows, T), settings.batch.tokens of each, the same in every process.
+  // elapsed_ms: training time before this step, for wall-clock schedules. `proceed`, if given, is asked before each
+  // micro-batch with the windows done, by all processes about; false, from one of them, abandons the step. kBadNumbers names step and tensor of a NaN or infinity. After any failure the trainer
   // is as before the step.
   using Proceed = std::function<bool(size_t windows_done)>;
   Result<StepReport> Step(std::span<const int32_t> ids, std::span<const int32_t> targets,
@@ -73,13 +74,17 @@ class Trainer {
 
  private:
   Trainer(const KernelTable& kernels, const schema::ProgramT& program, TensorSet weights,
-          const TrainSettings& settings, std::vector<WeightUpdate> updates, Precision precision);
+          const TrainSettings& settings, std::vector<WeightUpdate> updates, Precision precision,
+          ProcessGroup& group);
   Result<double> Gradients(std::span<const int32_t> ids, std::span<const int32_t> targets,
                            const Proceed& proceed);
+  std::vector<double> AddMyGradients(std::span<const int32_t> ids, std::span<const int32_t> targets,
+                                     const Proceed& proceed);
   Result<double> GradientNorm() const;
   void AddSnapshot();
 
   const KernelTable& kernels_;
+  ProcessGroup& group_;
   const size_t window_;  // tokens, T
   TrainSettings settings_;
   TensorSet weights_, gradients_, ema_, swa_;

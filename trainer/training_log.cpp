@@ -27,11 +27,12 @@ Status TrainingLog::Line(const char* event, const Json& fields) {
 }
 
 Status TrainingLog::Start(const std::string& recipe, size_t parameters, uint64_t step,
-                          uint64_t tokens_per_step) {
+                          uint64_t tokens_per_step, size_t processes) {
   return Line("start", {{"recipe", recipe},
                         {"parameters", parameters},
                         {"step", step},
                         {"tokens_per_step", tokens_per_step},
+                        {"processes", processes},
                         {"version", GOLF_VERSION}});
 }
 

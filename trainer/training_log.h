@@ -1,7 +1,7 @@
 // What a run leaves to read: log.jsonl (one JSON object per line, appended) and TensorBoard events.
 //
 // Lines have "event" and "time" (seconds since 1970), then
-//   start       recipe, parameters, step, tokens_per_step
+//   start       recipe, parameters, step, tokens_per_step, processes
 //   step        step (updates made), loss_nats (before the update), grad_norm, lr_factor, muon_momentum, late_qat,
 //               tokens_per_second, elapsed_s (training time)
 //   skipped     step, reason
@@ -29,7 +29,7 @@ class TrainingLog {
   static Result<TrainingLog> Open(const std::string& folder);
 
   Status Start(const std::string& recipe, size_t parameters, uint64_t step,
-               uint64_t tokens_per_step);
+               uint64_t tokens_per_step, size_t processes);
   Status Step(const StepReport& report, double tokens_per_second, double elapsed_ms);
   Status Skipped(uint64_t step, const std::string& reason);
   Status Validation(uint64_t step, const char* weights, const ValidationResult& result);

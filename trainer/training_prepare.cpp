@@ -34,37 +34,52 @@ Result<TensorSet> ImportWeights(const std::string& path, const schema::ProgramT&
 
 Result<std::unique_ptr<TrainingRun>> TrainingRun::Prepare(const KernelTable& kernels,
                                                           TrainingOptions options,
-                                                          TrainingObserver& observer) {
-  std::unique_ptr<TrainingRun> run(new TrainingRun(kernels, std::move(options), observer));
-  const TrainingOptions& o = run->options_;
+                                                          TrainingObserver& observer,
+                                                          ProcessGroup& group) {
+  std::unique_ptr<TrainingRun> run(new TrainingRun(kernels, std::move(options), observer, group));
   std::optional<Checkpoint> checkpoint;
-  if (!o.out.empty()) {
-    GOLF_ASSIGN(run->folder_, OutputFolder::Open(o.out));
-    GOLF_ASSIGN(const std::vector<std::string> present, run->folder_->Checkpoints());
-    if (o.start == StartMode::kNew && !present.empty()) {
+  if (!run->options_.out.empty()) {
+    GOLF_ASSIGN(checkpoint, run->OpenFolder());
+  }
+  GOLF_TRY(run->ChooseRecipe(checkpoint));
+  GOLF_TRY(run->OpenTokens(checkpoint));
+  GOLF_TRY(run->MakeTrainer(checkpoint));
+  GOLF_TRY(run->CheckSameStart());
+  if (run->folder_) {
+    if (run->options_.start == StartMode::kFresh) GOLF_TRY(run->folder_->Clear());
+    GOLF_TRY(run->StartLog());
+  }
+  return run;
+}
+
+// The folder is rank 0's; the others read the checkpoint that it found.
+Result<std::optional<Checkpoint>> TrainingRun::OpenFolder() {
+  std::optional<Checkpoint> checkpoint;
+  if (group_.rank() == 0) {
+    GOLF_ASSIGN(folder_, OutputFolder::Open(options_.out));
+    GOLF_ASSIGN(const std::vector<std::string> present, folder_->Checkpoints());
+    if (options_.start == StartMode::kNew && !present.empty()) {
       return Status(Code::kUsage,
                     fmt::format("{} already holds {}; add --resume to go on from it, --fresh to "
                                 "delete what is there, or choose another --out",
-                                o.out, present.front()));
+                                options_.out, present.front()));
     }
-    if (o.start == StartMode::kResume) {
+    if (options_.start == StartMode::kResume) {
       std::vector<Status> damaged;
-      Result<std::optional<Checkpoint>> newest = run->folder_->NewestCheckpoint(damaged);
+      Result<std::optional<Checkpoint>> newest = folder_->NewestCheckpoint(damaged);
       for (const Status& status : damaged) {
-        GOLF_TRY(run->Note(fmt::format("damaged checkpoint set aside: {}", status.message())));
+        GOLF_TRY(Note(fmt::format("damaged checkpoint set aside: {}", status.message())));
       }
       if (!newest.ok()) return newest.status();
       checkpoint = std::move(*newest);
     }
   }
-  GOLF_TRY(run->ChooseRecipe(checkpoint));
-  GOLF_TRY(run->OpenTokens(checkpoint));
-  GOLF_TRY(run->MakeTrainer(checkpoint));
-  if (run->folder_) {
-    if (o.start == StartMode::kFresh) GOLF_TRY(run->folder_->Clear());
-    GOLF_TRY(run->StartLog());
+  GOLF_ASSIGN(const std::string path,
+              group_.OfRankZero(checkpoint ? checkpoint->path() : std::string()));
+  if (group_.rank() > 0 && !path.empty()) {
+    GOLF_ASSIGN(checkpoint, Checkpoint::Open(path));
   }
-  return run;
+  return checkpoint;
 }
 
 Status TrainingRun::ChooseRecipe(const std::optional<Checkpoint>& checkpoint) {
@@ -127,18 +142,37 @@ Status TrainingRun::OpenTokens(const std::optional<Checkpoint>& checkpoint) {
             fmt::format("the tokenizer has {} pieces, network.vocab_size is {}; they have to agree",
                         pieces, recipe_.network.vocab_size)};
   }
-  GOLF_ASSIGN(const std::vector<std::string> data, AllShards(options_.data));
-  GOLF_ASSIGN(stream_,
-              TrainingStream::Open(data, recipe_.network.vocab_size, options_.skip_bad_shards));
-  for (const Status& skipped : stream_->skipped()) {
-    GOLF_TRY(Note(fmt::format("shard skipped: {}", skipped.message())));
-  }
+  GOLF_TRY(OpenStream());
   if (options_.validation.empty()) return {};
   GOLF_ASSIGN(const std::vector<std::string> shards, AllShards(options_.validation));
   const uint64_t limit = recipe_.validation.max_tokens;
   GOLF_ASSIGN(validation_,
               TokenStream::Open(shards, recipe_.network.vocab_size, limit == 0 ? 0 : limit + 1));
   return validation_->CutToWholeWindows(recipe_.network.window);
+}
+
+// The others open the shards that rank 0 did not skip, all of them.
+Status TrainingRun::OpenStream() {
+  const uint32_t vocab_size = recipe_.network.vocab_size;
+  if (group_.rank() == 0) {
+    GOLF_ASSIGN(const std::vector<std::string> data, AllShards(options_.data));
+    GOLF_ASSIGN(stream_, TrainingStream::Open(data, vocab_size, options_.skip_bad_shards));
+    for (const Status& skipped : stream_->skipped()) {
+      GOLF_TRY(Note(fmt::format("shard skipped: {}", skipped.message())));
+    }
+  }
+  std::string opened;
+  for (const std::string& path : stream_ ? stream_->paths() : std::vector<std::string>()) {
+    opened.append(path).push_back('\0');
+  }
+  GOLF_ASSIGN(opened, group_.OfRankZero(opened));
+  if (group_.rank() == 0) return {};
+  std::vector<std::string> paths;
+  for (size_t begin = 0; begin < opened.size(); begin += paths.back().size() + 1) {
+    paths.emplace_back(opened.c_str() + begin);
+  }
+  GOLF_ASSIGN(stream_, TrainingStream::Open(paths, vocab_size));
+  return {};
 }
 
 Status TrainingRun::MakeTrainer(const std::optional<Checkpoint>& checkpoint) {
@@ -151,8 +185,8 @@ Status TrainingRun::MakeTrainer(const std::optional<Checkpoint>& checkpoint) {
     weights = InitialWeights(recipe_.network, *program_, recipe_.seed);
   }
   GOLF_ASSIGN(trainer_, Trainer::Create(kernels_, *program_, std::move(weights), recipe_.train,
-                                        recipe_.precision));
-  if (options_.calibrate_every > 0) {
+                                        recipe_.precision, group_));
+  if (options_.calibrate_every > 0 && group_.rank() == 0) {
     collector_ =
         HessianCollector::Create(kernels_, *program_, trainer_->weights(), CalibrationSettings());
   }
@@ -183,10 +217,23 @@ Status TrainingRun::Restore(const Checkpoint& checkpoint) {
   return {};
 }
 
+// Where the processes run on several machines, their files may not be the same.
+Status TrainingRun::CheckSameStart() {
+  const auto same = [&](std::span<const std::byte> bytes, const char* what) {
+    return group_.CheckSame(bytes,
+                            {Code::kBadData, fmt::format("has another {} than rank 0", what)});
+  };
+  const uint64_t tokens = stream_->tokens();
+  GOLF_TRY(same(std::as_bytes(std::span(recipe_.text)), "recipe"));
+  GOLF_TRY(same(std::as_bytes(std::span(&tokens, 1)), "training text"));
+  if (validation_) GOLF_TRY(same(std::as_bytes(validation_->tokens()), "validation text"));
+  return CheckSameWeights();
+}
+
 Status TrainingRun::StartLog() {
   GOLF_ASSIGN(log_, TrainingLog::Open(folder_->path()));
   GOLF_TRY(log_->Start(recipe_.network.name, trainer_->weights().parameter_count(),
-                       trainer_->step(), recipe_.train.batch.tokens));
+                       trainer_->step(), recipe_.train.batch.tokens, group_.size()));
   for (const std::string& note : notes_) GOLF_TRY(log_->Note(note));
   return {};
 }

@@ -33,13 +33,13 @@ std::vector<TensorView> Views(const TensorSet& set) {
 }  // namespace
 
 TrainingRun::TrainingRun(const KernelTable& kernels, TrainingOptions options,
-                         TrainingObserver& observer)
-    : kernels_(kernels), options_(std::move(options)), observer_(observer) {}
+                         TrainingObserver& observer, ProcessGroup& group)
+    : kernels_(kernels), options_(std::move(options)), observer_(observer), group_(group) {}
 
 TrainingRun::~TrainingRun() = default;
 
 Status TrainingRun::Run() {
-  GOLF_CHECK(folder_ && log_);
+  GOLF_CHECK(group_.rank() > 0 || (folder_ && log_));
   last_save_time_ = Clock::now();
   Status status;
   while (status.ok() && !Finished()) {
@@ -92,23 +92,27 @@ Status TrainingRun::TrainStep() {
     trainer_->SkipStep();
     cursor_ = position % stream_->tokens();
     observer_.Noted(fmt::format("skipped: {}", report.status().message()));
-    return log_->Skipped(step, report.status().message());
+    return log_ ? log_->Skipped(step, report.status().message()) : Status();
   }
   bad_steps_ = 0;
   GOLF_TRY(ObserveIfDue(report->lr_factor));
   cursor_ = position % stream_->tokens();
-  const double step_ms = MillisecondsSince(start);
+  GOLF_ASSIGN(const double step_ms, group_.OfRankZero(MillisecondsSince(start)));
   elapsed_ms_ += step_ms;
   const double tokens_per_second = static_cast<double>(batch.tokens) / step_ms * 1000;
   observer_.Stepped(*report, tokens_per_second);
-  return log_->Step(*report, tokens_per_second, elapsed_ms_);
+  return log_ ? log_->Step(*report, tokens_per_second, elapsed_ms_) : Status();
 }
 
 ValidationPass TrainingRun::Pass() const {
   const ByteTable& bytes = tokenizer_.byte_table;
-  return {kernels_,          *program_,
-          *validation_,      bytes.size() > 0 ? &bytes : nullptr,
-          recipe_.precision, recipe_.validation.batch_windows};
+  return {kernels_,
+          *program_,
+          *validation_,
+          bytes.size() > 0 ? &bytes : nullptr,
+          recipe_.precision,
+          recipe_.validation.batch_windows,
+          group_};
 }
 
 Status TrainingRun::ValidateWeights(const char* name, const TensorSet& weights) {
@@ -117,7 +121,7 @@ Status TrainingRun::ValidateWeights(const char* name, const TensorSet& weights) 
   };
   GOLF_ASSIGN(const ValidationResult result, Validate(Pass(), weights, proceed));
   observer_.Validated(trainer_->step(), name, result);
-  return log_->Validation(trainer_->step(), name, result);
+  return log_ ? log_->Validation(trainer_->step(), name, result) : Status();
 }
 
 Status TrainingRun::ValidateIfDue() {
@@ -126,7 +130,18 @@ Status TrainingRun::ValidateIfDue() {
   return ValidateWeights("raw", trainer_->weights());
 }
 
+Status TrainingRun::CheckSameWeights() {
+  return group_.CheckSame(
+      std::as_bytes(trainer_->weights().all()),
+      {Code::kBadData, fmt::format("has other weights than rank 0 after {} steps; do the machines "
+                                   "differ in kind?",
+                                   trainer_->step())});
+}
+
 Status TrainingRun::Save() {
+  GOLF_TRY(CheckSameWeights());
+  last_saved_step_ = trainer_->step();
+  if (!folder_) return {};
   const std::vector<uint8_t> program = SerialiseProgram(*program_);
   CheckpointContents contents;
   contents.program = program;
@@ -136,7 +151,6 @@ Status TrainingRun::Save() {
   if (collector_) state.hessians = collector_->state();
   WriteSavedState(state, contents);
   GOLF_ASSIGN(last_saved_, folder_->Save(trainer_->step(), contents, options_.keep));
-  last_saved_step_ = trainer_->step();
   last_save_time_ = Clock::now();
   observer_.Saved(trainer_->step(), last_saved_);
   return log_->Checkpoint(trainer_->step(), last_saved_);
@@ -147,27 +161,28 @@ Status TrainingRun::SaveIfDue() {
       options_.checkpoint_steps > 0 && trainer_->step() % options_.checkpoint_steps == 0;
   const bool by_time = options_.checkpoint_minutes > 0 &&
                        MillisecondsSince(last_save_time_) >= 60'000 * options_.checkpoint_minutes;
-  return by_steps || by_time ? Save() : Status();
+  GOLF_ASSIGN(const bool due, group_.OfRankZero(by_steps || by_time));
+  return due ? Save() : Status();
 }
 
 Status TrainingRun::Interrupt() {
-  if (last_saved_.empty() || last_saved_step_ != trainer_->step()) GOLF_TRY(Save());
+  if (last_saved_step_ != trainer_->step()) GOLF_TRY(Save());
   return {Code::kInterrupted,
           fmt::format("stopped after {} steps, saved as {}; the same command with --resume "
                       "goes on",
                       trainer_->step(), last_saved_)};
 }
 
-// The checkpoint comes first: what follows may take long and can be repeated.
+// The checkpoint comes first: what follows may take long and can be repeated. Rank 0 collects the Hessians alone.
 Status TrainingRun::Finish() {
-  if (last_saved_.empty() || last_saved_step_ != trainer_->step()) GOLF_TRY(Save());
-  if (!options_.hessians.empty()) GOLF_TRY(Calibrate());
+  if (last_saved_step_ != trainer_->step()) GOLF_TRY(Save());
+  if (!options_.hessians.empty() && folder_) GOLF_TRY(Calibrate());
   if (validation_) {
     GOLF_TRY(ValidateWeights("raw", trainer_->weights()));
     if (recipe_.train.ema_decay > 0) GOLF_TRY(ValidateWeights("ema", trainer_->averaged()));
     if (trainer_->swa().count() > 0) GOLF_TRY(ValidateWeights("swa", trainer_->swa()));
   }
-  if (options_.export_path.empty()) return {};
+  if (options_.export_path.empty() || !folder_) return {};
   GOLF_ASSIGN(const TensorSet* exported, FinalWeights());
   return WriteSafetensors(options_.export_path, Views(*exported));
 }

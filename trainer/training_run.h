@@ -60,12 +60,14 @@ struct TrainingOptions {
 
 inline constexpr double kOnlineCalibrationBelow = 0.8;  // PR 1251
 
-// Told what happens. The default does nothing.
+// Told what happens. The default does nothing. Of several processes each has its own.
 class TrainingObserver {
  public:
   virtual ~TrainingObserver() = default;
   // Asked before each pass; targets trained on since the run's first step. False ends the run with a checkpoint.
-  virtual bool Proceed(uint64_t /*targets_done*/) { return true; }
+  virtual bool Proceed(uint64_t /*targets_done*/) {
+    return true;
+  }  // false from one process ends all
   virtual void Stepped(const StepReport&, double /*tokens_per_second*/) {}
   virtual void Calibrated(uint64_t /*tokens*/, double /*seconds*/) {}
   virtual void Validated(uint64_t /*step*/, const char* /*weights*/, const ValidationResult&) {}
@@ -76,10 +78,13 @@ class TrainingObserver {
 class TrainingRun {
  public:
   ~TrainingRun();
-  // Opens everything and restores or makes the initial state. Keeps references to `kernels` and `observer`.
+  // Opens everything and restores or makes the initial state. Keeps references to `kernels`, `observer` and `group`, whose
+  // processes share each step. Rank 0 alone writes, and decides what depends on clocks and folders; the others read the
+  // checkpoint and the shards that it chose. kBadData if they do not start from the same.
   static Result<std::unique_ptr<TrainingRun>> Prepare(const KernelTable& kernels,
                                                       TrainingOptions options,
-                                                      TrainingObserver& observer);
+                                                      TrainingObserver& observer,
+                                                      ProcessGroup& group = OneProcess());
 
   // Trains to the end of the schedule. kInterrupted: the observer stopped it, the state was saved. kBadNumbers: a NaN or
   // infinity; the message names step, tensor and the last good checkpoint.
@@ -98,12 +103,17 @@ class TrainingRun {
   Result<size_t> PeakBytes() const;
 
  private:
-  TrainingRun(const KernelTable& kernels, TrainingOptions options, TrainingObserver& observer);
+  TrainingRun(const KernelTable& kernels, TrainingOptions options, TrainingObserver& observer,
+              ProcessGroup& group);
 
+  Result<std::optional<Checkpoint>> OpenFolder();
   Status ChooseRecipe(const std::optional<Checkpoint>& checkpoint);
   Status OpenTokens(const std::optional<Checkpoint>& checkpoint);
+  Status OpenStream();
   Status MakeTrainer(const std::optional<Checkpoint>& checkpoint);
   Status Restore(const Checkpoint& checkpoint);
+  Status CheckSameStart();
+  Status CheckSameWeights();
   Status StartLog();
   Status Note(const std::string& text);
 
@@ -125,7 +135,8 @@ class TrainingRun {
   const KernelTable& kernels_;
   TrainingOptions options_;
   TrainingObserver& observer_;
-  std::optional<OutputFolder> folder_;
+  ProcessGroup& group_;
+  std::optional<OutputFolder> folder_;  // rank 0's, as is the log
   Recipe recipe_;
   std::unique_ptr<schema::ProgramT> program_;
   TokenizerInfo tokenizer_;
@@ -140,7 +151,7 @@ class TrainingRun {
   double elapsed_ms_ = 0;  // training time: steps only, no validation, no checkpoints
   double calibration_seconds_ = 0;
   std::string last_saved_;
-  uint64_t last_saved_step_ = 0;
+  std::optional<uint64_t> last_saved_step_;
   std::chrono::steady_clock::time_point last_save_time_;
   uint64_t bad_steps_ = 0;  // skipped in a row
   std::vector<int32_t> ids_, targets_;

@@ -28,6 +28,12 @@ Result<TrainingStream> TrainingStream::Open(std::span<const std::string> paths, 
   return stream;
 }
 
+std::vector<std::string> TrainingStream::paths() const {
+  std::vector<std::string> paths;
+  for (const TokenShard& shard : shards_) paths.push_back(shard.path());
+  return paths;
+}
+
 template <class Sink>
 Status TrainingStream::ForEach(uint64_t position, uint64_t count, Sink sink) const {
   position %= tokens();

@@ -23,6 +23,7 @@ class TrainingStream {
 
   uint64_t tokens() const { return starts_.back(); }
   size_t shards() const { return shards_.size(); }
+  std::vector<std::string> paths() const;  // of those that are read
   const std::vector<Status>& skipped() const { return skipped_; }
 
   // The span at `position` (taken modulo tokens()) of ids.size() targets; ids and targets have the same size. kBadData

@@ -19,14 +19,15 @@ Result<ValidationResult> Validate(const ValidationPass& pass, const TensorSet& w
   const auto factory = [&](const ExecutorOptions& executor) {
     return Executor::Create(pass.kernels, pass.program, weights, executor);
   };
-  WindowScorer scorer(factory, options);
+  WindowScorer scorer(factory, options, pass.group);
   GOLF_ASSIGN(const std::vector<Window> windows, MakeWindows(options.rule, pass.stream.targets()));
 
   ScoreSums sums;
   std::vector<float> nll;
   const std::span<const uint16_t> tokens = pass.stream.tokens();
   for (std::span<const Window> rest = windows; !rest.empty();) {
-    if (!proceed()) return Status(Code::kInterrupted, "validation was abandoned");
+    GOLF_ASSIGN(const bool go_on, pass.group.ForAll(proceed()));
+    if (!go_on) return Status(Code::kInterrupted, "validation was abandoned");
     const std::span<const Window> batch = rest.first(scorer.NextBatch(rest));
     GOLF_TRY(scorer.Score(pass.stream, batch, nll));
     size_t i = 0;

@@ -7,6 +7,7 @@
 #include "artifact/byte_table.h"
 #include "kernels/base/status.h"
 #include "runtime/executor.h"
+#include "runtime/process_group.h"
 #include "runtime/token_stream.h"
 #include "runtime/weights.h"
 
@@ -26,10 +27,11 @@ struct ValidationPass {
   const TokenStream& stream;    // cut to whole windows
   const ByteTable* byte_table;  // may be null
   Precision precision = Precision::kFp32;
-  uint32_t batch_windows = 8;
+  uint32_t batch_windows = 8;  // of each process
+  ProcessGroup& group;
 };
 
-// `proceed` is asked before each batch; false ends with kInterrupted.
+// `proceed` is asked before each batch; false, from one process, ends with kInterrupted.
 Result<ValidationResult> Validate(const ValidationPass& pass, const TensorSet& weights,
                                   const std::function<bool()>& proceed);
 

@@ -12,6 +12,7 @@
 #include "runtime/hidden_offset.h"
 #include "tests/runtime/made_up_text.h"
 #include "tests/runtime/small_network.h"
+#include "tests/support/thread_group.h"
 
 namespace golf {
 namespace {
@@ -39,7 +40,8 @@ class RealNetwork : public testing::TestWithParam<Precision> {
   }
 
   std::vector<float> Nll(const TokenStream& stream, bool train, size_t batch = 8,
-                         const TttOptions& options = Options()) {
+                         const TttOptions& options = Options(),
+                         ProcessGroup& group = OneProcess()) {
     TensorSet weights = initial_.SameLayout();
     weights.CopyFrom(initial_);
     const WindowRule rule{kWindow, 16, Tail::kOnce};
@@ -47,9 +49,9 @@ class RealNetwork : public testing::TestWithParam<Precision> {
     const auto windows = *MakeWindows(rule, stream.targets());
     const auto steps =
         train ? ScoreFirst(windows, stream.targets(), kWindow, options) : ScoreOnly(windows);
-    WindowScorer scorer(factory, {rule, batch, GetParam()});
-    TttTrainer trainer =
-        std::move(*TttTrainer::Create(*kernels_, factory, weights, options, kWindow, GetParam()));
+    WindowScorer scorer(factory, {rule, batch, GetParam()}, group);
+    TttTrainer trainer = std::move(
+        *TttTrainer::Create(*kernels_, factory, weights, options, kWindow, GetParam(), group));
     Log log;
     EvalObserver* observers[] = {&log};
     const ByteTable bytes = test::MadeUpBytes();
@@ -111,6 +113,40 @@ TEST_P(RealNetwork, ThreadsDoNotChangeABit) {
 TEST_P(RealNetwork, TheSameRunGivesTheSameBits) {
   const TokenStream stream = test::RandomStream(700);
   EXPECT_EQ(Nll(stream, true), Nll(stream, true));
+}
+
+TEST_P(RealNetwork, ProcessesThatShareTheWindowsChangeNoBit) {
+  const TokenStream stream = test::RandomStream(700);
+  const auto one = Nll(stream, false);
+  for (const size_t processes : {2, 3, 7}) {
+    test::InThreads(processes, [&](ProcessGroup& group) {
+      EXPECT_EQ(Nll(stream, false, 3, Options(), group), one) << processes;
+    });
+  }
+}
+
+// Sums over sequences in another order: rounding, and the same in every process and every time.
+TEST_P(RealNetwork, ProcessesThatShareTheSequencesTrainAsOneDoes) {
+  const TokenStream stream = test::RandomStream(1000);
+  TttOptions options = Options();
+  options.chunk_tokens = 320;
+  options.batch_sequences = 5;
+  const auto one = Nll(stream, true, 8, options);
+  for (const size_t processes : {2, 3, 7}) {
+    std::vector<std::vector<float>> first(processes), second(processes);
+    for (auto* results : {&first, &second}) {
+      test::InThreads(processes, [&](ProcessGroup& group) {
+        (*results)[group.rank()] = Nll(stream, true, 8, options, group);
+      });
+    }
+    EXPECT_EQ(first, second);
+    for (const auto& nll : first) EXPECT_EQ(nll, first[0]);
+    const double sum = std::accumulate(one.begin(), one.end(), 0.0),
+                 shared = std::accumulate(first[0].begin(), first[0].end(), 0.0);
+    EXPECT_NEAR(shared / static_cast<double>(one.size()), sum / static_cast<double>(one.size()),
+                GetParam() == Precision::kFp32 ? 1e-6 : 1e-4)
+        << processes;
+  }
 }
 
 // An offset on the last hidden state that only learns from what was scored: nothing at first, causal, and of use.

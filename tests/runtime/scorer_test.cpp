@@ -8,6 +8,7 @@
 #include "runtime/evaluate.h"
 #include "tests/runtime/fake_executor.h"
 #include "tests/runtime/made_up_text.h"
+#include "tests/support/thread_group.h"
 
 namespace golf {
 namespace {
@@ -107,6 +108,24 @@ TEST(Scorer, ANumberThatIsNoneEndsWithItsTarget) {
   const Status status = scorer.Score(stream, std::span(windows).first(1), nll);
   EXPECT_EQ(status.code(), Code::kBadNumbers);
   EXPECT_THAT(status.message(), testing::HasSubstr("target 0 "));
+}
+
+// The last of three windows is rank 1's.
+TEST(Scorer, ANumberThatIsNoneEndsEveryProcessWithItsTarget) {
+  const TokenStream stream = RandomStream(100);
+  const WindowRule rule{32, 8, Tail::kOnce};
+  const auto windows = *MakeWindows(rule, stream.targets());
+  test::InThreads(2, [&](ProcessGroup& group) {
+    TensorSet weights = FakeWeights();
+    weights[0][0] = group.rank() == 1 ? std::nanf("") : 0;
+    FakeCalls calls;
+    WindowScorer scorer(FakeExecutors(weights, calls), {rule, 4, Precision::kFp32}, group);
+    EXPECT_EQ(scorer.NextBatch(std::span(windows).subspan(1)), 8U);
+    std::vector<float> nll;
+    const Status status = scorer.Score(stream, std::span(windows).subspan(1, 3), nll);
+    EXPECT_EQ(status.code(), Code::kBadNumbers);
+    EXPECT_THAT(status.message(), testing::HasSubstr("rank 1: the NLL of target 40 "));
+  });
 }
 
 TEST(TokenStreams, RefuseIdsBeyondTheVocabulary) {

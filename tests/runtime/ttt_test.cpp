@@ -8,6 +8,7 @@
 #include "schemas/program_generated.h"
 #include "tests/runtime/fake_executor.h"
 #include "tests/runtime/made_up_text.h"
+#include "tests/support/thread_group.h"
 #include "trainer/network.h"
 #include "trainer/recipe.h"
 
@@ -226,6 +227,23 @@ TEST_F(TttRun, TrainsOnAllChunksButTheLastAndLeavesFrozenWeightsAlone) {
   EXPECT_LT(log_.w.back(), 2.0F);
   EXPECT_EQ(weights_[1][0], 5.0F);
   EXPECT_FALSE(calls_.fake_quantised_training);
+}
+
+TEST_F(TttRun, ProcessesWhoseWeightsDifferAreEnded) {
+  const TokenStream stream = test::RandomStream(300);
+  test::InThreads(3, [&](ProcessGroup& group) {
+    TensorSet weights = test::FakeWeights();
+    weights[0][0] = group.rank() == 1 ? 2 : 3;
+    test::FakeCalls calls;
+    auto trainer = TttTrainer::Create(**CpuKernels(), test::FakeExecutors(weights, calls), weights,
+                                      SmallOptions(), 64, Precision::kFp32, group);
+    ASSERT_TRUE(trainer.ok()) << trainer.status().message();
+    const EvalStep step{EvalStep::Kind::kTrain, 128, 256, 1, 0.1};
+    const Status status = trainer->Train(stream, step, [](const TrainUpdate&) { return Status(); });
+    EXPECT_EQ(status.code(), Code::kBadData);
+    EXPECT_THAT(status.message(), HasSubstr("rank 1 has other weights than rank 0 after "
+                                            "test-time training on chunk 1"));
+  });
 }
 
 TEST_F(TttRun, ScoresDoNotDependOnTheScoringBatch) {

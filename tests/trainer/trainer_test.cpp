@@ -7,6 +7,7 @@
 
 #include "kernels/base/bf16.h"
 #include "schemas/program_generated.h"
+#include "tests/support/thread_group.h"
 #include "tests/trainer/tiny.h"
 #include "trainer/initialise.h"
 #include "trainer/recipe.h"
@@ -22,12 +23,12 @@ class TinyTrainer : public testing::Test {
         program_(BuildNetwork(recipe_.network)),
         tokens_(test::TinyTokens(20 * 33, 1)) {}
 
-  std::unique_ptr<Trainer> Make() {
-    return MakeFrom(InitialWeights(recipe_.network, *program_, recipe_.seed));
+  std::unique_ptr<Trainer> Make(ProcessGroup& group = OneProcess()) {
+    return MakeFrom(InitialWeights(recipe_.network, *program_, recipe_.seed), group);
   }
-  std::unique_ptr<Trainer> MakeFrom(TensorSet weights) {
+  std::unique_ptr<Trainer> MakeFrom(TensorSet weights, ProcessGroup& group = OneProcess()) {
     auto trainer = Trainer::Create(test::Kernels(), *program_, std::move(weights), recipe_.train,
-                                   recipe_.precision);
+                                   recipe_.precision, group);
     EXPECT_TRUE(trainer.ok()) << trainer.status().message();
     return std::move(*trainer);
   }
@@ -216,6 +217,55 @@ TEST_F(TinyTrainer, MicroBatchesChangeRoundingOnly) {
   recipe_.train.batch.micro_windows = 2;
   const auto two = Make();
   for (int i = 0; i < 3; ++i) EXPECT_NEAR(Step(*one)->loss_nats, Step(*two)->loss_nats, 1e-4);
+}
+
+// 4 micro-batches; of 5 processes one has none. Only the order of sums differs from one process, and no process from another.
+TEST_F(TinyTrainer, ProcessesThatShareTheMicroBatchesTrainAsOneDoes) {
+  recipe_.train.reference.stale_gradients = {"bigram_emb.scale"};
+  const auto one = Make();
+  std::vector<StepReport> expected(12);
+  for (StepReport& report : expected) report = *Step(*one);
+  for (const size_t processes : {2, 3, 5}) {
+    std::vector<std::unique_ptr<Trainer>> first(processes), second(processes);
+    for (auto* trainers : {&first, &second}) {
+      test::InThreads(processes, [&](ProcessGroup& group) {
+        auto& trainer = (*trainers)[group.rank()] = Make(group);
+        for (const StepReport& want : expected) {
+          const auto report = Step(*trainer);
+          ASSERT_TRUE(report.ok()) << report.status().message();
+          EXPECT_NEAR(report->loss_nats, want.loss_nats, 1e-6);
+          EXPECT_NEAR(report->grad_norm, want.grad_norm, 1e-4 * want.grad_norm);
+        }
+      });
+    }
+    for (const auto& trainer : first) ExpectSame(*first[0], *trainer);
+    ExpectSame(*first[0], *second[0]);
+  }
+}
+
+TEST_F(TinyTrainer, OneProcessThatStopsAbandonsTheStepOfAll) {
+  const auto untouched = Make();
+  test::InThreads(3, [&](ProcessGroup& group) {
+    const auto trainer = Make(group);
+    const auto stopped = Step(*trainer, [&](size_t) { return group.rank() != 1; });
+    EXPECT_EQ(stopped.status().code(), Code::kInterrupted);
+    ExpectSame(*untouched, *trainer);
+    EXPECT_TRUE(Step(*trainer).ok());  // nothing failed
+  });
+}
+
+TEST_F(TinyTrainer, ABadNumberOfOneProcessIsThatOfAll) {
+  TensorSet weights = InitialWeights(recipe_.network, *program_, recipe_.seed);
+  test::InThreads(2, [&](ProcessGroup& group) {
+    TensorSet mine = weights.SameLayout();
+    mine.CopyFrom(weights);
+    if (group.rank() == 1) mine[0][0] = std::numeric_limits<float>::quiet_NaN();
+    const auto trainer = MakeFrom(std::move(mine), group);
+    std::vector<int32_t> ids(32, 0), targets(32, 1);
+    const auto report = trainer->Step(ids, targets, 0);
+    EXPECT_EQ(report.status().code(), Code::kBadNumbers);
+    EXPECT_THAT(report.status().message(), testing::HasSubstr("the loss of micro-batch 3 of 4"));
+  });
 }
 
 TEST_F(TinyTrainer, ABadNumberNamesStepAndTensorAndChangesNothing) {

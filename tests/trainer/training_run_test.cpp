@@ -12,6 +12,7 @@
 #include "runtime/calibrate.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
+#include "tests/support/thread_group.h"
 #include "tests/trainer/tiny.h"
 
 namespace golf {
@@ -102,6 +103,123 @@ TEST_F(Run, StoppingAtAnyStepAndResumingChangesNothing) {
     ASSERT_TRUE(resumed.ok()) << resumed.message();
     ExpectSameState(Last("unbroken"), broken.out + "/step-00000012.ckpt");
   }
+}
+
+// As golf-train does it, without its printing: what the processes came to, by rank.
+std::vector<Status> TrainTogether(size_t processes, const TrainingOptions& options,
+                                  std::vector<Observer>& observers) {
+  observers.resize(processes);
+  std::vector<Status> statuses(processes);
+  test::InThreads(processes, [&](ProcessGroup& group) {
+    const auto train = [&]() -> Status {
+      GOLF_ASSIGN(const auto run,
+                  TrainingRun::Prepare(test::Kernels(), options, observers[group.rank()], group));
+      return run->Run();
+    };
+    statuses[group.rank()] = group.Agree(train());
+  });
+  return statuses;
+}
+
+TEST_F(Run, ProcessesThatShareARunAgreeWithOneAndResumeInAnyNumber) {
+  ASSERT_TRUE(Train(Options("one")).ok());
+  const auto expected = observer_.validations;
+  TrainingOptions options = Options("several");
+  options.checkpoint_minutes = 1e-9;  // rank 0's clock
+  options.start = StartMode::kResume;
+  std::vector<Observer> observers;
+  for (const auto& [processes, stop] : {std::pair(2, 4), std::pair(1, 7), std::pair(3, 0)}) {
+    options.stop_after_steps = static_cast<uint64_t>(stop);
+    observers.clear();
+    for (const Status& status : TrainTogether(static_cast<size_t>(processes), options, observers)) {
+      EXPECT_TRUE(status.ok()) << status.message();
+    }
+  }
+  for (const Observer& observer : observers) {
+    EXPECT_EQ(observer.validations, observers[0].validations);
+  }
+  ASSERT_GE(observers[0].validations.size(), 2U);
+  for (size_t i = 1; i <= 2; ++i) {  // raw and average, after the last step
+    EXPECT_NEAR(std::get<2>(*(observers[0].validations.end() - i)),
+                std::get<2>(*(expected.end() - i)), 1e-6);
+  }
+  const Result<Checkpoint> one = Checkpoint::Open(Last("one")),
+                           several = Checkpoint::Open(Last("several"));
+  ASSERT_TRUE(one.ok() && several.ok());
+  EXPECT_EQ(one->contents().integers, several->contents().integers);
+}
+
+TEST_F(Run, ProcessesThatShareARunAreInterruptedByAnyOfThem) {
+  for (const size_t stopped : {0, 1, 2}) {
+    TrainingOptions options = Options("stopped");
+    options.start = StartMode::kFresh;
+    options.checkpoint_steps = 0;
+    std::vector<Observer> observers(3);
+    observers[stopped].passes_left = 9;
+    for (const Status& status : TrainTogether(3, options, observers)) {
+      EXPECT_EQ(status.code(), Code::kInterrupted) << status.message();
+    }
+    EXPECT_TRUE(fs::exists(options.out));
+    const auto saved = std::ranges::count_if(
+        fs::directory_iterator(options.out),
+        [](const auto& entry) { return entry.path().extension() == ".ckpt"; });
+    EXPECT_EQ(saved, 1);
+  }
+}
+
+TEST_F(Run, ProcessesWithoutTheSameStartDoNotTrain) {
+  TrainingOptions options = Options("apart");
+  const auto refused = [&](const TrainingOptions& other, const char* why) {
+    test::InThreads(2, [&](ProcessGroup& group) {
+      Observer observer;
+      const auto run = TrainingRun::Prepare(test::Kernels(), group.rank() == 0 ? options : other,
+                                            observer, group);
+      EXPECT_EQ(run.status().code(), Code::kBadData);
+      EXPECT_THAT(run.status().message(), HasSubstr(why));
+    });
+  };
+  TrainingOptions other = options;
+  other.overrides = {"train.seed=1"};
+  refused(other, "rank 1 has another recipe than rank 0");
+
+  TrainingOptions exported = Options("exported");
+  exported.export_path = folder_ + "/weights.safetensors";
+  ASSERT_TRUE(Train(exported).ok());
+  other = options;
+  other.init = exported.export_path;
+  refused(other, "rank 1 has other weights than rank 0 after 0 steps");
+}
+
+// The other machine has no such file.
+TEST_F(Run, AProcessThatCannotReadEndsAll) {
+  TrainingOptions options = Options("unread");
+  std::vector<Status> statuses(3);
+  test::InThreads(3, [&](ProcessGroup& group) {
+    TrainingOptions mine = options;
+    if (group.rank() == 2) mine.validation = {folder_ + "/missing.bin"};
+    Observer observer;
+    statuses[group.rank()] =
+        group.Agree(TrainingRun::Prepare(test::Kernels(), mine, observer, group).status());
+  });
+  for (const Status& status : statuses) {
+    EXPECT_EQ(status.code(), Code::kIo);
+    EXPECT_THAT(status.message(), HasSubstr("rank 2: "));
+    EXPECT_THAT(status.message(), HasSubstr("missing.bin"));
+  }
+}
+
+// Rank 0 decides which, so that all read the same text.
+TEST_F(Run, SkippedShardsAreSkippedByAllProcesses) {
+  std::ofstream(folder_ + "/bad.bin") << "no shard";
+  TrainingOptions options = Options("skipping");
+  options.data = {folder_ + "/bad.bin", folder_ + "/train.bin"};
+  options.skip_bad_shards = true;
+  std::vector<Observer> observers;
+  for (const Status& status : TrainTogether(2, options, observers)) {
+    EXPECT_TRUE(status.ok()) << status.message();
+  }
+  ASSERT_FALSE(observers[0].notes.empty());
+  EXPECT_THAT(observers[0].notes[0], HasSubstr("bad.bin"));
 }
 
 TEST_F(Run, AnInterruptSavesAndResumes) {
