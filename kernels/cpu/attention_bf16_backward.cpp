@@ -140,16 +140,16 @@ HWY_INLINE void MultiplyScores(const Piece& piece, size_t parity, const Buffers&
   const size_t key = (piece.tile * kTileKeys + piece.key) * b.width, row = b.steps * kOperand;
   const Unit& unit = b.units[piece.unit];
   TileUnit::template Product2x2<Start::kZero>(b.steps, {b.k + key, row, kOperand},
-                                          {unit.q_columns, row, kOperand},
-                                          {b.scores[parity], 2 * kSums, kSums});
+                                              {unit.q_columns, row, kOperand},
+                                              {b.scores[parity], 2 * kSums, kSums});
 }
 template <class TileUnit>
 HWY_INLINE void MultiplyDp(const Piece& piece, size_t parity, const Buffers& b) {
   const size_t key = (piece.tile * kTileKeys + piece.key) * b.width, row = b.steps * kOperand;
   const Unit& unit = b.units[piece.unit];
-  TileUnit::template Product2x2<Start::kColumns>(b.steps, {b.v + key, row, kOperand},
-                                             {unit.dy_columns, row, kOperand},
-                                             {b.dp[parity], 2 * kSums, kSums}, unit.minus_delta);
+  TileUnit::template Product2x2<Start::kColumns>(
+      b.steps, {b.v + key, row, kOperand}, {unit.dy_columns, row, kOperand},
+      {b.dp[parity], 2 * kSums, kSums}, unit.minus_delta);
 }
 
 // Adds the tile's part to 32 of a unit's width of dq.

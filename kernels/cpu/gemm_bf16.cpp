@@ -296,8 +296,8 @@ class TileGemm final : public Gemm {
           block.sums = share.sums + (one_chunk ? count % 2 : count) * kBlockElements;
           if (!last) block.rows = 0;
           const bf16* b = share.packed + (strip * steps_ + k / kStep) * kStepElements;
-          ProductBlock(TileUnit(), CeilDiv(ChunkEnd(k) - k, kStep), rows, b, k == part.k, block, before,
-                       NextRows(share, panel + 1, k, strip - part.strip));
+          ProductBlock(TileUnit(), CeilDiv(ChunkEnd(k) - k, kStep), rows, b, k == part.k, block,
+                       before, NextRows(share, panel + 1, k, strip - part.strip));
           before = block;
         }
       }

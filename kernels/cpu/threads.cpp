@@ -106,8 +106,8 @@ class Pool {
   std::vector<std::unique_ptr<Worker>> workers_;
   WorkerFunction function_ = nullptr;  // the job, which only those whose turn it is look at
   const void* context_ = nullptr;
-  std::atomic<bool> crowded_{false};              // more workers than cores
-  alignas(64) std::atomic<uint32_t> pending_{0};  // workers that have not finished it
+  std::atomic<bool> crowded_{false};  // more workers than cores
+  std::atomic<uint32_t> pending_{0};  // workers that have not finished it
 };
 
 thread_local bool in_parallel = false;

@@ -64,6 +64,7 @@ TEST(ParallelWorkers, ServeSeveralThreadsAtOnce) {
   constexpr int kJobs = 2000;
   std::array<std::array<int, 3>, 4> sums{};
   std::vector<std::thread> threads;
+  threads.reserve(sums.size());
   for (auto& mine : sums) {
     threads.emplace_back([&mine] {
       for (int i = 0; i < kJobs; ++i) {
