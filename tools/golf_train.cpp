@@ -150,8 +150,7 @@ class Reporter : public TrainingObserver {
 
   void Stepped(const StepReport& report, double tokens_per_second) override {
     step_ = report.step + 1;
-    summary_.loss_nats = report.loss_nats;
-    summary_.tokens_per_second = tokens_per_second;
+    summary_.last = {report.loss_nats, tokens_per_second};
     note_ = fmt::format("step {}/{}, loss {:.4f}{}, memory {} bytes", step_, last_step_,
                         report.loss_nats, validation_note_, Grouped(PeakResidentBytes()));
   }
@@ -169,11 +168,10 @@ class Reporter : public TrainingObserver {
     Say(fmt::format("Hessians of {} tokens in {}", Grouped(tokens), Duration(seconds)));
   }
 
-  void Saved(uint64_t /*step*/, const std::string& path) override { summary_.checkpoint = path; }
   void Noted(const std::string& text) override { Say(text); }
 
   void Finish() {
-    if (progress_) progress_->Finish();
+    if (progress_ && summary_.last) progress_->Finish();
   }
   const TrainingSummary& summary() const { return summary_; }
 

@@ -74,6 +74,10 @@ late() { golf-train "${recipe[@]}" "${data[@]}" --out run --resume --json --max-
 late >late.json 2>late.stderr
 must "a warning of too much time is no failure" grep -q '"over_time": true' late.json
 must "and stands on stderr" grep -q 'golf-train: warning: training took' late.stderr
+golf-train "${recipe[@]}" "${data[@]}" --out run --resume >resumed.txt
+must "a finished run that is resumed says that nothing was left" grep -q '30 steps, nothing was left to train' resumed.txt
+must "and names its checkpoint" grep -qx "checkpoint: $checkpoint" resumed.txt
+must "in JSON as well" test "$(field loss_nats late.json) $(field checkpoint late.json)" = "null \"$checkpoint\""
 gptq=(--preset int5 --level 1)
 pack $checkpoint "${gptq[@]}" --hessians run.hessians -o trained.ptz
 pack $checkpoint "${gptq[@]}" --calibrate 'data/golf_train_*.bin' --calibrate-windows 4 --precision bf16 -o calibrated.ptz
