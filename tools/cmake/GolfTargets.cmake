@@ -5,6 +5,8 @@ target_compile_options(golf_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtu
 if(GOLF_WERROR)
   target_compile_options(golf_options INTERFACE -Werror)
 endif()
+# Of what packages list for their users, only what is called.
+target_link_options(golf_options INTERFACE -Wl,--as-needed)
 if(GOLF_SANITIZE)
   # Not float-cast-overflow, which gcc leaves out too: Highway's emulated vectors convert a NaN to an integer with a cast.
   target_compile_options(golf_options INTERFACE -fsanitize=${GOLF_SANITIZE} -fno-sanitize-recover=undefined
