@@ -51,6 +51,14 @@ Result<size_t> RegularFileSize(int fd, const std::string& path) {
   return static_cast<size_t>(info.st_size);
 }
 
+int LockRetrying(int fd) {
+  int rc;
+  do {
+    rc = ::flock(fd, LOCK_EX | LOCK_NB);
+  } while (rc != 0 && errno == EINTR);
+  return rc;
+}
+
 int TruncateRetrying(int fd, off_t bytes) {
   int rc;
   do {
@@ -140,16 +148,27 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path) {
   const std::string temporary = path + ".partial";
   // The lock belongs to the inode. If another writer renamed or removed it between open and flock, try again.
   for (int attempt = 0; attempt < 16; ++attempt) {
-    Descriptor d{OpenRetrying(temporary.c_str(), O_WRONLY | O_CREAT, 0666)};
+    Descriptor d{OpenRetrying(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0666)};
+    const bool created = d.fd >= 0;
+    if (!created && errno == EEXIST)
+      d.fd = OpenRetrying(temporary.c_str(), O_WRONLY | O_CREAT, 0666);
     if (d.fd < 0) return IoError(temporary, "create");
-    if (::flock(d.fd, LOCK_EX | LOCK_NB) != 0) {
-      if (errno == EINTR) continue;
-      if (errno != EWOULDBLOCK) return IoError(temporary, "lock");
+    const auto fault = [&](const char* action) {
+      Status error = IoError(temporary, action);
+      if (created) ::unlink(temporary.c_str());  // what was there may be another writer's
+      return error;
+    };
+    if (LockRetrying(d.fd) != 0) {
+      if (errno != EWOULDBLOCK) return fault("lock");
       return Status{Code::kBusy, path + ": another process is writing this file"};
     }
     struct stat opened, named;
-    if (::fstat(d.fd, &opened) != 0) return IoError(temporary, "stat");
-    if (::stat(temporary.c_str(), &named) != 0 || opened.st_ino != named.st_ino) continue;
+    if (::fstat(d.fd, &opened) != 0) return fault("stat");
+    if (::stat(temporary.c_str(), &named) != 0) {
+      if (errno != ENOENT) return fault("stat");
+      continue;
+    }
+    if (opened.st_ino != named.st_ino) continue;
     AtomicFile file(path, temporary, std::exchange(d.fd, -1));  // it is ours now, to remove as well
     if (TruncateRetrying(file.descriptor_, 0) != 0) return IoError(temporary, "truncate");
     return file;

@@ -1,23 +1,25 @@
 // PR 1232's way under the budget.
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 #include "artifact/fit.h"
 
 namespace golf {
 namespace {
 
-// One more than the highest n of "blocks.<n>.".
+// One more than the highest n of "blocks.<n>" and "blocks.<n>.".
 int LayersOf(std::span<const TensorView> tensors) {
   static constexpr std::string_view kPrefix = "blocks.";
   int layers = 0;
   for (const TensorView& tensor : tensors) {
     if (!tensor.name.starts_with(kPrefix)) continue;
+    std::string_view number = tensor.name;
+    number.remove_prefix(kPrefix.size());
+    number = number.substr(0, number.find('.'));
+    if (number.empty() || number.find_first_not_of("0123456789") != number.npos) continue;
     int layer = 0;
-    for (const char c : tensor.name.substr(kPrefix.size())) {
-      if (c < '0' || c > '9') break;
-      layer = std::min(10 * layer + (c - '0'), 9999);
-    }
+    for (const char digit : number) layer = std::min(10 * layer + (digit - '0'), 9999);
     layers = std::max(layers, layer + 1);
   }
   return layers;

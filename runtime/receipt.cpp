@@ -27,6 +27,11 @@ Json OrNull(const std::optional<T>& limit) {
   return limit ? Json(*limit) : Json(nullptr);
 }
 
+// Whether a limit of seconds was exceeded; null where there is none.
+Json OverTime(double seconds, const std::optional<double>& limit) {
+  return limit ? Json(seconds > *limit) : Json(nullptr);
+}
+
 Json SizeOf(const RunFacts& facts, const Limits& limits) {
   Json code = Json::array();
   for (const Limits::File& file : limits.code) {
@@ -43,6 +48,7 @@ Json TrainOf(const Limits& limits) {
   return {{"steps_seconds", OrNull(limits.making->steps_seconds)},
           {"calibration_seconds", limits.making->calibration_seconds},
           {"max_seconds", OrNull(limits.max_train_seconds)},
+          {"over_time", OverTime(limits.making->train_seconds(), limits.max_train_seconds)},
           {"packing_seconds", limits.making->packing_seconds}};
 }
 
@@ -85,6 +91,7 @@ nlohmann::ordered_json Receipt(const RunFacts& facts, const Limits& limits, cons
       {"startup_seconds", result.startup_seconds},
       {"scoring_seconds", seconds},
       {"max_seconds", OrNull(limits.max_eval_seconds)},
+      {"over_time", OverTime(result.seconds(), limits.max_eval_seconds)},
       {"tokens_per_second", seconds > 0 ? static_cast<double>(sums.targets) / seconds : 0},
       {"peak_memory_bytes", result.peak_memory_bytes}};
   receipt["hardware"] = {{"device", "cpu"},

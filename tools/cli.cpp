@@ -61,6 +61,10 @@ int Finish(const Status& status) {
   return static_cast<int>(status.code());
 }
 
+void Warn(std::string_view message) {
+  fmt::print(stderr, "{}: warning: {}\n", program_invocation_short_name, message);
+}
+
 std::string Grouped(uint64_t n) {
   std::string digits = std::to_string(n);
   for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
@@ -72,13 +76,6 @@ std::string Duration(double seconds) {
   const auto whole = static_cast<uint64_t>(seconds);
   if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
   return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
-}
-
-Status CheckSeconds(std::string_view what, double seconds, std::string_view flag,
-                    std::optional<double> limit) {
-  if (!limit || seconds <= *limit) return {};
-  return {Code::kOverBudget,
-          fmt::format("{} took {:.1f} s, {} is {:g}", what, seconds, flag, *limit)};
 }
 
 const std::atomic<bool>& StopRequested() {

@@ -15,7 +15,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -40,15 +39,14 @@ Status ParseAndRun(CLI::App& app, int argc, char** argv, const std::function<Sta
 // Prints `golf-x: error: message` to stderr unless ok. Returns the exit code.
 int Finish(const Status& status);
 
+// Prints `golf-x: warning: message` to stderr.
+void Warn(std::string_view message);
+
 // 16000000 -> "16,000,000".
 std::string Grouped(uint64_t n);
 
 // Seconds as people read them: "4.2 s", "3 min 07 s", "2 h 05 min".
 std::string Duration(double seconds);
-
-// kOverBudget if `what` took more seconds than `flag` allows, if it does.
-Status CheckSeconds(std::string_view what, double seconds, std::string_view flag,
-                    std::optional<double> limit);
 
 // Becomes true with the first SIGINT or SIGTERM after this was called; a second signal ends the process as usual.
 const std::atomic<bool>& StopRequested();

@@ -21,6 +21,7 @@
 #include "tools/pack_input.h"
 #include "tools/pack_report.h"
 #include "tools/size_tables.h"
+#include "tools/time_limit.h"
 
 namespace golf {
 namespace {
@@ -30,6 +31,7 @@ struct Flags {
   HessianFlags hessians;
   std::string output, preset = "pr598", check, gptq = "gptq", fit;
   std::optional<double> prune, max_train_seconds;
+  OverTime over_time = OverTime::kFail;
   int level = 22, threads = 0;
   uint64_t max_bytes = 0;
   std::vector<std::string> code;
@@ -103,12 +105,10 @@ void AddFlags(CLI::App& app, Flags& f) {
       "--fit{error}", f.fit,
       "Find the packing of least loss within --max-bytes: by error (the default; codes "
       "per matrix, pruning and level), or --fit=pr1232, that pull request's ladder");
-  budget
-      ->add_option("--max-train-seconds", f.max_train_seconds,
-                   "Steps of training and calibration on shards may have taken so long; longer is "
-                   "exit code 5")
-      ->check(CLI::PositiveNumber.description(""))
-      ->type_name("SECONDS");
+  AddTimeLimit(*budget, "--max-train-seconds", f.max_train_seconds,
+               "Steps of training and calibration on shards may have taken so long; what took "
+               "longer is not packed");
+  AddOverTimeFlag(*budget, f.over_time);
   budget->add_option("--code", f.code, "Files that count as code")->type_name("FILE...");
   budget->add_option("--check", f.check, "Only check this artifact against --max-bytes")
       ->type_name("ARTIFACT");
@@ -161,13 +161,14 @@ struct TrainClock {
   std::optional<double> steps;
   double calibration = 0;
 
-  Status Check(std::optional<double> limit) const {
+  double seconds() const { return steps.value_or(0) + calibration; }
+  Status Check(std::optional<double> limit, OverTime over_time) const {
     if (limit && !steps) {
       return {Code::kUsage,
               "--max-train-seconds needs a checkpoint: safetensors do not say how long training "
               "took"};
     }
-    return CheckSeconds("training", steps.value_or(0) + calibration, "--max-train-seconds", limit);
+    return CheckSeconds("training", seconds(), "--max-train-seconds", limit, over_time);
   }
 };
 
@@ -192,6 +193,10 @@ void Print(const Flags& f, const PackInput& input, const Packed& packed, const T
     if (!packed.gains.empty()) json["gptq"] = ToJson(packed.gains);
     json["train_seconds"] = clock.steps ? nlohmann::ordered_json(*clock.steps) : nullptr;
     json["calibration_seconds"] = clock.calibration;
+    if (f.max_train_seconds) {
+      json["max_train_seconds"] = *f.max_train_seconds;
+      json["over_time"] = clock.seconds() > *f.max_train_seconds;
+    }
     json["seconds"] = packed.seconds;
     json.update(ToJson(report));
     AddBudget(budget, json);
@@ -262,7 +267,7 @@ Status Pack(const Flags& f) {
   GOLF_ASSIGN(const std::optional<HessianSet> hessians, LoadHessians(f.hessians, input, f.print));
   const TrainClock clock{input.train_seconds,
                          hessians && hessians->took_data() ? hessians->seconds : 0};
-  GOLF_TRY(clock.Check(f.max_train_seconds));
+  GOLF_TRY(clock.Check(f.max_train_seconds, f.over_time));
 
   std::vector<TensorView> weights;
   for (size_t i = 0; i < input.weights.count(); ++i) weights.push_back(input.weights.view(i));

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "artifact/artifact.h"
 #include "artifact/file.h"
@@ -21,6 +22,7 @@
 #include "tools/cli.h"
 #include "tools/run_checks.h"
 #include "tools/run_limits.h"
+#include "tools/time_limit.h"
 #include "tools/together.h"
 #include "tools/ttt_flags.h"
 
@@ -100,7 +102,8 @@ class ProgressObserver : public EvalObserver {
                    std::span<const EvalStep> steps)
       : update_cost_(0),
         progress_(facts.ttt ? "scoring and training" : "scoring", Total(facts, windows, steps),
-                  facts.ttt ? "window passes" : "windows", flags.output) {}
+                  facts.ttt ? "window passes" : "windows", flags.output),
+        max_seconds_(flags.limits.max_eval_seconds) {}
 
   Status Scored(const ScoredWindow& window) override {
     note_ = fmt::format("bpb {:.4f}", window.sums.bits_per_byte());
@@ -124,6 +127,11 @@ class ProgressObserver : public EvalObserver {
 
   Status Advance(uint64_t passes) {
     progress_.Update(done_ += passes, note_);
+    if (max_seconds_ && SecondsSince(kProgramStart) > *max_seconds_) {
+      Warn(fmt::format("--max-eval-seconds {:g} is exceeded; the run goes on to its score",
+                       *max_seconds_));
+      max_seconds_.reset();  // once
+    }
     if (!StopRequested()) return {};
     return {Code::kInterrupted,
             fmt::format("stopped by a signal after {} passes; there is no score", done_)};
@@ -132,6 +140,7 @@ class ProgressObserver : public EvalObserver {
   uint64_t done_ = 0, update_cost_;
   std::string note_;
   Progress progress_;
+  std::optional<double> max_seconds_;  // until it was exceeded
 };
 
 struct Network {
@@ -282,7 +291,7 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
     PrintReport(facts, result);
   }
   return CheckSeconds("the evaluation", result.seconds(), "--max-eval-seconds",
-                      network.limits.max_eval_seconds);
+                      network.limits.max_eval_seconds, flags.limits.over_time);
 }
 
 int Main(int argc, char** argv) {
@@ -294,8 +303,13 @@ int Main(int argc, char** argv) {
       "  golf-run model.ptz 'data/golf_val_*.bin' --ttt --audit run.audit --receipt run.json");
   RunFlags flags;
   AddFlags(app, flags);
-  return RunTogether(app, argc, argv, flags.output,
-                     [&](ProcessGroup& group) { return Run(flags, group); });
+  return RunTogether(app, argc, argv, flags.output, [&](ProcessGroup& group) {
+    if (group.rank() > 0) {  // rank 0's clock counts
+      flags.limits.max_train_seconds.reset();
+      flags.limits.max_eval_seconds.reset();
+    }
+    return Run(flags, group);
+  });
 }
 
 }  // namespace

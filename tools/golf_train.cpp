@@ -7,6 +7,7 @@
 #include "kernels/table.h"
 #include "kernels/threads.h"
 #include "tools/cli.h"
+#include "tools/time_limit.h"
 #include "tools/together.h"
 #include "tools/train_report.h"
 #include "trainer/evaluate_weights.h"
@@ -20,6 +21,7 @@ struct Flags {
   OutputFlags output;
   std::string precision, evaluate, evaluate_weights;
   std::optional<double> max_train_seconds;
+  OverTime over_time = OverTime::kFail;
   uint32_t micro_windows = 0;
   int threads = 0;
   bool resume = false, fresh = false, dry_run = false, print_recipe = false;
@@ -98,10 +100,10 @@ void AddFlags(CLI::App& app, Flags& f) {
          "--steps", t.stop_after_steps,
          "Stop after step N of the schedule (to change the schedule: --set schedule.iterations=N)")
       ->type_name("N");
-  how->add_option("--max-train-seconds", f.max_train_seconds,
-                  "End with exit code 5 if steps and calibration took longer; all is written still")
-      ->check(CLI::PositiveNumber.description(""))
-      ->type_name("SECONDS");
+  AddTimeLimit(*how, "--max-train-seconds", f.max_train_seconds,
+               "Steps and calibration may take so long; all is written still where they take "
+               "longer");
+  AddOverTimeFlag(*how, f.over_time);
   how->add_option("--precision", f.precision, "fp32 or bf16; the same as --set train.precision=")
       ->check(CLI::IsMember({"fp32", "bf16"}).description(""))
       ->type_name("NAME");
@@ -148,8 +150,7 @@ class Reporter : public TrainingObserver {
 
   void Stepped(const StepReport& report, double tokens_per_second) override {
     step_ = report.step + 1;
-    summary_.loss_nats = report.loss_nats;
-    summary_.tokens_per_second = tokens_per_second;
+    summary_.last = {report.loss_nats, tokens_per_second};
     note_ = fmt::format("step {}/{}, loss {:.4f}{}, memory {} bytes", step_, last_step_,
                         report.loss_nats, validation_note_, Grouped(PeakResidentBytes()));
   }
@@ -167,11 +168,10 @@ class Reporter : public TrainingObserver {
     Say(fmt::format("Hessians of {} tokens in {}", Grouped(tokens), Duration(seconds)));
   }
 
-  void Saved(uint64_t /*step*/, const std::string& path) override { summary_.checkpoint = path; }
   void Noted(const std::string& text) override { Say(text); }
 
   void Finish() {
-    if (progress_) progress_->Finish();
+    if (progress_ && summary_.last) progress_->Finish();
   }
   const TrainingSummary& summary() const { return summary_; }
 
@@ -247,11 +247,15 @@ Status Train(Flags& f, ProcessGroup& group) {
   Status status = run->Run();
   reporter.Finish();
   if (!status.ok()) return status;
-  const nlohmann::ordered_json result = DescribeResult(*run, reporter.summary());
+  nlohmann::ordered_json result = DescribeResult(*run, reporter.summary());
+  const double seconds = run->train_seconds() + run->calibration_seconds();
+  if (f.max_train_seconds) {
+    result["max_train_seconds"] = *f.max_train_seconds;
+    result["over_time"] = seconds > *f.max_train_seconds;
+  }
   fmt::print("{}", f.output.json ? result.dump(2) + "\n" : ResultText(result));
   if (group.rank() > 0) return {};  // rank 0's clock counts
-  return CheckSeconds("training", run->train_seconds() + run->calibration_seconds(),
-                      "--max-train-seconds", f.max_train_seconds);
+  return CheckSeconds("training", seconds, "--max-train-seconds", f.max_train_seconds, f.over_time);
 }
 
 int Main(int argc, char** argv) {

@@ -6,7 +6,6 @@
 #include "artifact/budget.h"
 #include "artifact/file.h"
 #include "artifact/sha256.h"
-#include "tools/cli.h"
 
 namespace golf {
 
@@ -18,22 +17,18 @@ void AddLimitFlags(CLI::App& app, LimitFlags& flags) {
   app.add_option("--max-bytes", flags.max_bytes,
                  "Refuse an artifact that is larger than this together with --code")
       ->type_name("N");
-  app.add_option(
-         "--max-eval-seconds", flags.max_eval_seconds,
-         "End with exit code 5 if the evaluation, loading included, took longer; the score is "
-         "still given")
-      ->type_name("SECONDS")
-      ->check(CLI::PositiveNumber.description(""));
+  AddTimeLimit(app, "--max-eval-seconds", flags.max_eval_seconds,
+               "The evaluation, loading included, may take so long; the score is given still where "
+               "it takes longer");
   auto* packing =
       app.add_option("--packing", flags.packing,
                      "What golf-pack --json printed of this artifact: the seconds of training, "
                      "calibration and packing enter the receipt")
           ->type_name("JSON");
-  app.add_option("--max-train-seconds", flags.max_train_seconds,
-                 "Refuse an artifact whose training and calibration took longer")
-      ->type_name("SECONDS")
-      ->check(CLI::PositiveNumber.description(""))
+  AddTimeLimit(app, "--max-train-seconds", flags.max_train_seconds,
+               "Training and calibration may have taken so long; what took longer is not scored")
       ->needs(packing);
+  AddOverTimeFlag(app, flags.over_time);
 }
 
 namespace {
@@ -80,7 +75,7 @@ Result<Limits> MeasureLimits(const LimitFlags& flags, const Artifact& artifact) 
         "training took");
   }
   GOLF_TRY(CheckSeconds("training", limits.making->train_seconds(), "--max-train-seconds",
-                        flags.max_train_seconds));
+                        flags.max_train_seconds, flags.over_time));
   return limits;
 }
 

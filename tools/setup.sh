@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes sure that the Debian packages which a build needs are installed:
-#   tools/setup.sh [--demo] [--clang] [--lint]     also what tools/demo.sh, the Clang presets (clang, asan, fuzz) or tools/lint.sh needs
+#   tools/setup.sh [--demo] [--clang] [--lint]     also what tools/demo.sh, the Clang presets (clang, asan, tsan, fuzz) or tools/lint.sh needs
 # As root, or with a sudo that asks for no password, it installs what is missing; otherwise it names it and exits with 3.
 set -euo pipefail
 

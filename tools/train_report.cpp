@@ -103,7 +103,7 @@ Json DescribeResult(const TrainingRun& run, const TrainingSummary& summary) {
   result["parameters"] = run.trainer().weights().parameter_count();
   result["first_step"] = summary.first_step;
   result["steps"] = run.trainer().step();
-  result["loss_nats"] = summary.loss_nats;
+  result["loss_nats"] = summary.last ? Json(summary.last->loss_nats) : nullptr;
   result["validation"] = Json::object();
   for (const auto& [weights, validation] : summary.validation) {
     Json& entry = result["validation"][weights];
@@ -111,20 +111,27 @@ Json DescribeResult(const TrainingRun& run, const TrainingSummary& summary) {
     if (validation.bits_per_byte) entry["bits_per_byte"] = *validation.bits_per_byte;
     entry["targets"] = validation.targets;
   }
-  result["tokens_per_second"] = summary.tokens_per_second;
+  result["tokens_per_second"] = summary.last ? Json(summary.last->tokens_per_second) : nullptr;
   result["train_seconds"] = run.train_seconds();
   result["calibration_seconds"] = run.calibration_seconds();
   result["peak_resident_bytes"] = PeakResidentBytes();
-  result["checkpoint"] = summary.checkpoint;
+  result["checkpoint"] = run.newest_checkpoint();
   return result;
 }
 
 std::string ResultText(const Json& result) {
+  std::string training;
+  if (!result["loss_nats"].is_null()) {
+    training =
+        fmt::format("training loss {:.4f} nats, {} tokens/s", result["loss_nats"].get<double>(),
+                    Grouped(static_cast<uint64_t>(result["tokens_per_second"].get<double>())));
+  } else {
+    training = result["steps"] == result["first_step"] ? "nothing was left to train"
+                                                       : "every step was skipped";
+  }
   std::string text =
-      fmt::format("{}: {} steps, training loss {:.4f} nats, {} tokens/s, peak memory {} bytes\n",
-                  result["recipe"].get<std::string>(), Grouped(result["steps"].get<uint64_t>()),
-                  result["loss_nats"].get<double>(),
-                  Grouped(static_cast<uint64_t>(result["tokens_per_second"].get<double>())),
+      fmt::format("{}: {} steps, {}, peak memory {} bytes\n", result["recipe"].get<std::string>(),
+                  Grouped(result["steps"].get<uint64_t>()), training,
                   Grouped(result["peak_resident_bytes"].get<uint64_t>()));
   for (const auto& [weights, validation] : result["validation"].items()) {
     text += fmt::format("validation of the {} weights: {:.6f} nats", weights,

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "kernels/base/status.h"
@@ -17,11 +18,12 @@ std::string PlanText(const nlohmann::ordered_json& plan, const std::string& exec
 
 // What was seen while training.
 struct TrainingSummary {
-  uint64_t first_step = 0;                             // where this process took over
-  double loss_nats = 0;                                // of the last step
-  double tokens_per_second = 0;                        // of the last step
+  uint64_t first_step = 0;  // where this process took over
+  struct Step {
+    double loss_nats = 0, tokens_per_second = 0;
+  };
+  std::optional<Step> last;                            // none where no step was made
   std::map<std::string, ValidationResult> validation;  // the latest, by weights
-  std::string checkpoint;
 };
 
 nlohmann::ordered_json DescribeResult(const TrainingRun& run, const TrainingSummary& summary);

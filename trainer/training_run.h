@@ -96,6 +96,8 @@ class TrainingRun {
   const TrainingStream& stream() const { return *stream_; }
   uint64_t last_step()
       const;  // steps done when the run ends (by steps; a wall clock may end it earlier)
+  // The path of the newest whole one; empty: there is none yet.
+  const std::string& newest_checkpoint() const { return last_saved_; }
   // What the challenge's clock for training shows: steps, in this run and those that it resumed, and the calibration.
   double train_seconds() const { return elapsed_ms_ / 1000; }
   double calibration_seconds() const { return calibration_seconds_; }

@@ -157,7 +157,8 @@ TEST(FitLadder, WidensFromTheMiddleOutwardsTheHigherFirst) {
 
 TEST(FitLadder, CountsLayersByTheirTensorsNames) {
   const std::vector<std::pair<std::string, size_t>> cases = {
-      {"tok_emb.weight", 0}, {"blocks.0.mlp.fc.weight", 1}, {"blocks.2", 3}};
+      {"tok_emb.weight", 0}, {"blocks.0.mlp.fc.weight", 1}, {"blocks.2", 3},
+      {"blocks.x", 0},       {"blocks..weight", 0},         {"blocks.1x.weight", 0}};
   for (const auto& [name, layers] : cases) {
     SampleTensors network;
     network.Add(name, {8, 8});

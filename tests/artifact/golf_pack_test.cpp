@@ -234,6 +234,11 @@ TEST_F(GolfPack, CalibratesOnAShardOrOnItsOwnTextAndKeepsTheHessians) {
   refused("--hessians " + hessians + calibrate, 2, "leave out --calibrate");
   refused("--save-hessians x", 2, "needs --calibrate");
   refused("--max-train-seconds 1e-9 --hessians " + hessians, 5, "--max-train-seconds is 1e-09");
+  const Outcome late = Shell(pack + "--max-train-seconds 1e-9 --over-time warn --json --hessians " +
+                             hessians + " -o " + output_ + " 2>" + (folder_ / "stderr"));
+  EXPECT_EQ(late.code, 0);
+  EXPECT_EQ(json::parse(late.text).at("over_time"), true);
+  EXPECT_THAT(ReadAll(folder_ / "stderr"), HasSubstr("warning: training took"));
   refused("--hessians " + checkpoint_, 4, "no Hessians");
   refused("--hessians nowhere", 3, "nowhere");
   refused("--calibrate nowhere.bin", 3, "nowhere.bin");

@@ -70,6 +70,14 @@ pack $checkpoint --preset pr668 -o again.ptz
 must "packing twice gives the same file" cmp model.ptz again.ptz
 
 must "a run that took too long is exit code 5" exits_with 5 train --out run --resume --max-train-seconds 0.000001
+late() { golf-train "${recipe[@]}" "${data[@]}" --out run --resume --json --max-train-seconds 0.000001 --over-time warn; }
+late >late.json 2>late.stderr
+must "a warning of too much time is no failure" grep -q '"over_time": true' late.json
+must "and stands on stderr" grep -q 'golf-train: warning: training took' late.stderr
+golf-train "${recipe[@]}" "${data[@]}" --out run --resume >resumed.txt
+must "a finished run that is resumed says that nothing was left" grep -q '30 steps, nothing was left to train' resumed.txt
+must "and names its checkpoint" grep -qx "checkpoint: $checkpoint" resumed.txt
+must "in JSON as well" test "$(field loss_nats late.json) $(field checkpoint late.json)" = "null \"$checkpoint\""
 gptq=(--preset int5 --level 1)
 pack $checkpoint "${gptq[@]}" --hessians run.hessians -o trained.ptz
 pack $checkpoint "${gptq[@]}" --calibrate 'data/golf_train_*.bin' --calibrate-windows 4 --precision bf16 -o calibrated.ptz
@@ -126,6 +134,8 @@ must "what golf-pack measured enters the receipt" \
 must "to the digit" test "$(field calibration_seconds made.receipt)" = "$(field calibration_seconds made.json)"
 made() { golf-run made.ptz 'data/golf_val_*.bin' --plain --quiet "$@"; }
 must "training that took too long is exit code 5" exits_with 5 made --packing made.json --max-train-seconds 0.000001
+made --packing made.json --max-train-seconds 0.000001 --over-time warn --receipt made.receipt >/dev/null 2>&1
+must "and only noted in the receipt where that is asked" test "$(field over_time made.receipt)" = true
 must "a report of another artifact is exit code 4" exits_with 4 limited --packing made.json
 must "and so is what is no report" exits_with 4 made --packing plain.json
 verify() { golf-inspect verify "$1" --artifact model.ptz --shards 'data/golf_val_*.bin' --receipt ttt.json; }

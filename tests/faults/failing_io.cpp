@@ -8,12 +8,14 @@
 //                      or "kill" (SIGKILL; a write has then written half its bytes)
 // Operations: open (also openat, fopen, creat), opendir (any open of a folder as
 // such), read, pread, write, pwrite, fsync (also fdatasync), rename, mmap,
-// ftruncate, close, unlink (also unlinkat), mkdir. What libc does inside stdio is not seen.
+// ftruncate, flock, fstat, close, unlink (also unlinkat), mkdir. What libc does inside stdio is not seen.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -212,6 +214,14 @@ int fdatasync(int descriptor) {
 int ftruncate(int descriptor, off_t bytes) noexcept {
   if (Fails("ftruncate", PathOf(descriptor))) return -1;
   return static_cast<int>(syscall(SYS_ftruncate, descriptor, bytes));
+}
+int flock(int descriptor, int operation) noexcept {
+  if (Fails("flock", PathOf(descriptor))) return -1;
+  return static_cast<int>(syscall(SYS_flock, descriptor, operation));
+}
+int fstat(int descriptor, struct stat* info) noexcept {
+  if (Fails("fstat", PathOf(descriptor))) return -1;
+  return static_cast<int>(syscall(SYS_fstat, descriptor, info));
 }
 int close(int descriptor) {
   // As Linux does: the descriptor is gone even if close fails.

@@ -39,6 +39,8 @@ std::vector<Fault> FaultsOf(const std::string& operation) {
   if (operation == "read" || operation == "pread") return {broken, interrupted, partial};
   if (operation == "write" || operation == "pwrite") return {full, broken, interrupted, partial};
   if (operation == "fsync" || operation == "ftruncate") return {broken, full, interrupted};
+  if (operation == "flock") return {broken, interrupted};
+  if (operation == "fstat") return {broken};
   if (operation == "rename" || operation == "mkdir") return {forbidden, full, broken};
   // What was written is on the disk by then (fsync), so that a failing close loses nothing.
   if (operation == "close") return {{"EIO", 0, true}, {"EINTR", 0, true}};
@@ -78,6 +80,10 @@ class FailingIo : public testing::Test {
       ASSERT_GE(met.size(), number) << "the fault was not met";
       Judge(met[number - 1], fault, outcome);  // of this run: names may hold the time
       CheckOutput(initial);
+      if (operation.name != "unlink") {
+        for (const auto& [path, content] : Output())
+          EXPECT_FALSE(path.ends_with(".partial")) << path << " was left behind";
+      }
       // golf-data refuses a folder in use; where its work was done before the fault there is nothing left to do.
       const bool refuses_again = command.starts_with("golf-data") && fs::exists(out() + "/data");
       if (outcome.code != 0 && !refuses_again) {

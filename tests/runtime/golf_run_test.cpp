@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "artifact/token_shard.h"
@@ -151,6 +152,32 @@ TEST_F(GolfRun, SaysWhatIsWrong) {
   expect(Run(net + " " + shard + " --audit /nonexistent/audit"), Code::kIo, "/nonexistent/audit");
   expect(Run(net + " " + shard + " --ttt-lr 1e30 --stride 16 --ttt-chunk 128"), Code::kBadNumbers,
          "chunk 0, epoch 1");
+}
+
+TEST_F(GolfRun, AnEvaluationThatTakesTooLongIsScoredStillAndFailsUnlessToldToWarn) {
+  const auto run = [](const std::string& flags) {
+    return Run(Path("net.ptz") + " " + Path("val_0.bin") + " --plain --quiet --receipt " +
+               Path("late.json") + " " + flags);
+  };
+  const auto receipt = [] {
+    std::ifstream file(Path("late.json"));
+    return json::parse(file);
+  };
+  EXPECT_EQ(run("").exit_code, 0);
+  const json score = receipt()["nll_sum_nats"];
+  EXPECT_TRUE(receipt()["eval"]["over_time"].is_null());
+  EXPECT_EQ(run("--max-eval-seconds 3600").exit_code, 0);
+  EXPECT_EQ(receipt()["eval"]["over_time"], false);
+  for (const auto& [over_time, code] :
+       {std::pair{"fail", Code::kOverBudget}, {"warn", Code::kOk}}) {
+    const ProgramOutput late = run(std::string("--max-eval-seconds 1e-6 --over-time ") + over_time);
+    EXPECT_EQ(late.exit_code, static_cast<int>(code)) << late.err;
+    EXPECT_THAT(late.err, HasSubstr("warning: --max-eval-seconds 1e-06 is exceeded"));
+    EXPECT_THAT(late.err, HasSubstr("the evaluation took"));
+    EXPECT_THAT(late.out, HasSubstr("bits per byte"));
+    EXPECT_EQ(receipt()["eval"]["over_time"], true);
+    EXPECT_EQ(receipt()["nll_sum_nats"], score);
+  }
 }
 
 TEST_F(GolfRun, ChecksPassWithTrainingOn) {

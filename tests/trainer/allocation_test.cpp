@@ -15,7 +15,7 @@
 #include "trainer/recipe.h"
 #include "trainer/trainer.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define GOLF_COUNTS_ALLOCATIONS 0  // the sanitizer's own malloc cannot be wrapped
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
