@@ -25,7 +25,8 @@ if [[ $preset == tsan ]]; then
   OMP_TOOL_LIBRARIES=$(realpath "$(clang++ -print-resource-dir)/../../libarcher.so")
   export OMP_TOOL_LIBRARIES
   [[ -f $OMP_TOOL_LIBRARIES ]] || { echo "test: $OMP_TOOL_LIBRARIES is missing" >&2; exit 3; }
-  export TSAN_OPTIONS=ignore_noninstrumented_modules=1:ignore_noninstrumented_modules=no:suppressions=$PWD/tests/tsan.supp
+  TSAN_OPTIONS=ignore_noninstrumented_modules=1:ignore_noninstrumented_modules=no:suppressions=$PWD/tests/tsan.supp
+  export TSAN_OPTIONS=$TSAN_OPTIONS:die_after_fork=0  # a child starts threads of its own
 fi
 failed=0
 run() {
