@@ -15,14 +15,9 @@
 #include "trainer/recipe.h"
 #include "trainer/trainer.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define GOLF_COUNTS_ALLOCATIONS 0  // the sanitizer's own malloc cannot be wrapped
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GOLF_COUNTS_ALLOCATIONS 0
-#endif
-#endif
-#ifndef GOLF_COUNTS_ALLOCATIONS
+#ifdef GOLF_SANITIZE
+#define GOLF_COUNTS_ALLOCATIONS 0  // a sanitizer's own malloc cannot be wrapped
+#else
 #define GOLF_COUNTS_ALLOCATIONS 1
 #endif
 
@@ -32,14 +27,14 @@ constexpr size_t kPage = 4096;
 std::atomic<bool> counting{false};
 std::atomic<size_t> pages{0};
 
-void* Count(size_t bytes, void* block) {
+}  // namespace
+
+#if GOLF_COUNTS_ALLOCATIONS
+static void* Count(size_t bytes, void* block) {
   if (counting && bytes >= kPage) ++pages;
   return block;
 }
 
-}  // namespace
-
-#if GOLF_COUNTS_ALLOCATIONS
 extern "C" {
 // NOLINTBEGIN(bugprone-reserved-identifier): glibc's own names for what is replaced
 void* __libc_malloc(size_t);
