@@ -140,8 +140,12 @@ Status TrainingRun::CheckSameWeights() {
 
 Status TrainingRun::Save() {
   GOLF_TRY(CheckSameWeights());
+  if (folder_) GOLF_TRY(WriteCheckpoint());
   last_saved_step_ = trainer_->step();
-  if (!folder_) return {};
+  return {};
+}
+
+Status TrainingRun::WriteCheckpoint() {
   const std::vector<uint8_t> program = SerialiseProgram(*program_);
   CheckpointContents contents;
   contents.program = program;

@@ -122,6 +122,7 @@ class TrainingRun {
   bool Finished() const;
   Status TrainStep();
   Status Save();
+  Status WriteCheckpoint();
   Status SaveIfDue();
   Status ValidateIfDue();
   Status ValidateWeights(const char* name, const TensorSet& weights);

@@ -97,7 +97,7 @@ class Allocations : public testing::TestWithParam<std::tuple<Precision, int>> {
 };
 
 TEST_P(Allocations, AreCounted) {
-  if (!GOLF_COUNTS_ALLOCATIONS) GTEST_SKIP() << "AddressSanitizer has its own malloc";
+  if (!GOLF_COUNTS_ALLOCATIONS) GTEST_SKIP() << "a sanitizer has its own malloc";
   EXPECT_EQ(PagesOf([] { EXPECT_NE(std::vector<char>(kPage).data(), nullptr); }), 1U);
 }
 
