@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -29,6 +30,23 @@ struct OutputFlags {
 
 // --json and --quiet.
 void AddOutputFlags(CLI::App& app, OutputFlags& output);
+
+// For transform(): a value by its name, and nothing else.
+template <class T>
+CLI::Validator OneOf(const std::map<std::string, T>& names) {
+  return CLI::Validator(
+      [names](std::string& text) {
+        const auto found = names.find(text);
+        if (found == names.end()) {
+          std::string expected;
+          for (const auto& [name, value] : names) expected += (expected.empty() ? "" : ", ") + name;
+          return "expected one of " + expected + ", found '" + text + "'";
+        }
+        text = std::to_string(static_cast<int>(found->second));  // as CLI11 reads enumerations
+        return std::string();
+      },
+      "");
+}
 
 // Parses the command line, then runs `body`; the return value is main's. --help and --version print and return 0. A wrong
 // command line is Code::kUsage; exceptions of the standard library become Code::kInternal (out of memory: kIo).

@@ -21,7 +21,7 @@ void AddFormatFlags(CLI::App& app, DocumentSource& source) {
       "--format", source.format,
       "What a document is: lines (default), blank-lines (between), files, jsonl (default for "
       "*.jsonl)");
-  format->transform(CLI::CheckedTransformer(formats).description(""))->type_name("NAME");
+  format->transform(OneOf(formats))->type_name("NAME");
   auto* heading = app.add_option_function<std::string>(
       "--heading",
       [&source](const std::string& regex) {

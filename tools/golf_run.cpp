@@ -80,7 +80,7 @@ void AddFlags(CLI::App& app, RunFlags& flags) {
       ->check(CLI::Range(1, 4096).description(""))
       ->capture_default_str();
   app.add_option("--precision", flags.precision, "Of matrix products: fp32 (default) or bf16")
-      ->transform(CLI::CheckedTransformer(precisions).description(""))
+      ->transform(OneOf(precisions))
       ->type_name("NAME");
   app.add_option("--threads", flags.threads, "CPU threads (default: all cores)")
       ->check(CLI::Range(1, 4096).description(""))

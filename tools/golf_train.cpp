@@ -75,7 +75,7 @@ void AddFlags(CLI::App& app, Flags& f) {
   output
       ->add_option("--export-weights", t.export_weights,
                    "Which are final, to be exported or calibrated: ema (default), raw or swa")
-      ->transform(CLI::CheckedTransformer(weights).description(""))
+      ->transform(OneOf(weights))
       ->type_name("NAME");
   output
       ->add_option("--save-hessians", t.hessians,

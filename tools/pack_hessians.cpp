@@ -8,6 +8,7 @@
 #include "runtime/generate.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
+#include "tools/cli.h"
 
 namespace golf {
 namespace {
@@ -96,7 +97,7 @@ void AddHessianFlags(CLI::App& app, HessianFlags& flags) {
   group
       ->add_option("--precision", flags.precision,
                    "Of matrix products while calibrating: fp32 (default) or bf16")
-      ->transform(CLI::CheckedTransformer(precisions).description(""))
+      ->transform(OneOf(precisions))
       ->type_name("NAME");
   group
       ->add_option("--save-hessians", flags.save,

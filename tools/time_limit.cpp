@@ -21,7 +21,7 @@ void AddOverTimeFlag(CLI::App& app, OverTime& over_time) {
   app.add_option("--over-time", over_time,
                  "What exceeding a limit of seconds means: fail (default), exit code 5, or warn, a "
                  "line on stderr")
-      ->transform(CLI::CheckedTransformer(names).description(""))
+      ->transform(OneOf(names))
       ->type_name("NAME");
 }
 

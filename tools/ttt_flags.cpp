@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "tools/cli.h"
+
 namespace golf {
 namespace {
 
@@ -37,11 +39,10 @@ void AddTttFlags(CLI::App& app, TttFlags& flags) {
       "on the last hidden state",
       "NAME")
       ->check(CLI::IsMember(presets).description(""));
-  add("--ttt-optimizer", flags.optimizer, "sgd or adamw", "NAME")
-      ->transform(CLI::CheckedTransformer(kOptimizers).description(""));
+  add("--ttt-optimizer", flags.optimizer, "sgd or adamw", "NAME")->transform(OneOf(kOptimizers));
   add("--ttt-lr", flags.lr, "Learning rate before the schedule (0.002)", "X");
   add("--ttt-schedule", flags.schedule, "Over the chunks: constant, cosine, warmup-cosine", "NAME")
-      ->transform(CLI::CheckedTransformer(kSchedules).description(""));
+      ->transform(OneOf(kSchedules));
   add("--ttt-momentum", flags.momentum, "Of sgd (0.9)", "X");
   add("--ttt-weight-decay", flags.weight_decay, "Decoupled (0)", "X");
   add("--ttt-clip", flags.clip_norm, "Largest gradient norm, 0 for any (1)", "X");

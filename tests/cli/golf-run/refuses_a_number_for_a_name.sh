@@ -1,0 +1,1 @@
+golf-run absent.ptz absent.bin --over-time 1
