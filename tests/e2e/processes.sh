@@ -6,21 +6,8 @@ set -euo pipefail
 bin=$(realpath "$1")
 PATH=$bin:$PATH
 mpirun=$2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$(dirname "$0")/steps.sh"
 
-must() {  # must "what holds" COMMAND...: the command succeeds
-  local what=$1
-  shift
-  if "$@" >output.log 2>&1; then
-    echo "ok: $what"
-  else
-    tail -n 20 output.log stderr 2>/dev/null || true
-    echo "FAILED: $what"
-    exit 1
-  fi
-}
 processes() {  # processes N COMMAND...; what it says on stderr is kept
   local n=$1
   shift
@@ -34,16 +21,9 @@ exits_with() {  # exits_with CODE N COMMAND...
 }
 says_once() { [[ $(grep -c 'golf-[a-z]*: error: ' stderr) == 1 ]] && grep -q "golf-.*: error: .*$1" stderr; }
 near() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(d < 1e-6 && d > -1e-6) }'; }
-field() { grep -o "\"$1\": *[^,}]*" "$2" | head -n 1 | sed 's/^[^:]*: *//'; }
 bpb() { grep '"weights":"ema"' "$1/log.jsonl" | tail -n 1 | grep -o '"bits_per_byte":[0-9.]*' | cut -d: -f2; }
 
-awk 'BEGIN {
-  split("lakes rivers hills roads towns woods", places); split("deep wide long old quiet green", words)
-  for (i = 0; i < 400; ++i) {
-    a = i % 6 + 1; b = int(i / 6) % 6 + 1
-    printf "report %d says that the %s of the north are %s and that the %s of the south are %s too\n", i, places[a], words[a], places[b], words[b]
-  }
-}' >text.txt
+write_text 400 >text.txt
 golf-data prepare --quiet --vocab-size 300 --val-every 5 --output data text.txt >/dev/null
 
 train=(golf-train --quiet --recipe nano --precision fp32 --data 'data/golf_train_*.bin' --val 'data/golf_val_*.bin' --tokenizer data/tokenizer.model)

@@ -3,21 +3,8 @@
 # What holds is said line by line; the first thing that does not ends the test.
 set -euo pipefail
 PATH=$(realpath "$1"):$PATH
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$(dirname "$0")/steps.sh"
 
-must() {  # must "what holds" COMMAND...: the command succeeds
-  local what=$1
-  shift
-  if "$@" >output.log 2>&1; then
-    echo "ok: $what"
-  else
-    cat output.log
-    echo "FAILED: $what"
-    exit 1
-  fi
-}
 exits_with() {  # exits_with CODE COMMAND...
   local want=$1 code=0
   shift
@@ -25,16 +12,8 @@ exits_with() {  # exits_with CODE COMMAND...
   [[ $code == "$want" ]]
 }
 less() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a < b) }'; }
-field() { grep -o "\"$1\": *[^,}]*" "$2" | head -n 1 | sed 's/^[^:]*: *//'; }
 
-# Sentences in which a word follows from the ones before it, so that there is something to learn.
-awk 'BEGIN {
-  split("lakes rivers hills roads towns woods", places); split("deep wide long old quiet green", words)
-  for (i = 0; i < 600; ++i) {
-    a = i % 6 + 1; b = int(i / 6) % 6 + 1
-    printf "report %d says that the %s of the north are %s and that the %s of the south are %s too\n", i, places[a], words[a], places[b], words[b]
-  }
-}' >text.txt
+write_text 600 >text.txt
 golf-data prepare --quiet --vocab-size 300 --val-every 5 --output data text.txt >/dev/null
 must "shards pass their check" golf-data check data --documents text.txt --exact-text
 
