@@ -8,9 +8,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <optional>
+#include <string_view>
 #include <utility>
+
+#include "artifact/sha256.h"
 
 namespace golf {
 namespace {
@@ -49,6 +54,19 @@ Result<size_t> RegularFileSize(int fd, const std::string& path) {
   if (::fstat(fd, &info) != 0) return IoError(path, "stat");
   if (!S_ISREG(info.st_mode)) return Status{Code::kIo, path + ": not a regular file"};
   return static_cast<size_t>(info.st_size);
+}
+
+std::string FolderOf(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+// Of what is there; nothing if there is no such file.
+Result<std::optional<mode_t>> ModeOf(const Destination& destination) {
+  struct stat info;
+  if (::stat(destination.path.c_str(), &info) == 0) return std::optional<mode_t>(info.st_mode);
+  if (errno != ENOENT) return IoError(destination.path, "write");
+  return std::optional<mode_t>();
 }
 
 int LockRetrying(int fd) {
@@ -125,6 +143,60 @@ Result<std::vector<uint8_t>> ReadFile(const std::string& path, size_t max_bytes)
   return bytes;
 }
 
+Result<Destination> FindDestination(const std::string& path) {
+  namespace fs = std::filesystem;
+  constexpr int kMostLinks = 40;  // as the system follows
+  Destination destination{path};
+  for (int links = 0; links < kMostLinks; ++links) {
+    const fs::path at = destination.path;
+    std::error_code error;
+    if (!fs::is_symlink(fs::symlink_status(at, error))) return destination;
+    const fs::path folder = at.has_parent_path() ? at.parent_path() : ".";
+    if (fs::canonical(folder, error) == "/proc/" + std::to_string(::getpid()) + "/fd") {
+      const std::string number = at.filename().string();
+      std::from_chars(number.data(), number.data() + number.size(), destination.descriptor);
+      return Destination{path, destination.descriptor};
+    }
+    const fs::path target = fs::read_symlink(at, error);
+    if (error) return Status{Code::kIo, path + ": cannot follow the link: " + error.message()};
+    destination.path = (target.is_absolute() ? target : at.parent_path() / target).string();
+  }
+  errno = ELOOP;
+  return IoError(path, "follow the link");
+}
+
+Status CheckWritable(const std::string& given) {
+  GOLF_ASSIGN(const Destination destination, FindDestination(given));
+  if (destination.descriptor >= 0) {
+    const int flags = ::fcntl(destination.descriptor, F_GETFL);
+    if (flags >= 0 && (flags & O_ACCMODE) == O_RDONLY) errno = EBADF;
+    return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY ? Status() : IoError(given, "write");
+  }
+  const std::string& path = destination.path;
+  GOLF_ASSIGN(const std::optional<mode_t> mode, ModeOf(destination));
+  if (mode && S_ISDIR(*mode)) return {Code::kIo, path + ": is a folder, expected a file to write"};
+  if (mode && ::access(path.c_str(), W_OK) != 0) return IoError(path, "write");
+  if (mode && !S_ISREG(*mode)) return {};
+  const std::string folder = FolderOf(path);
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) return IoError(folder, "write into the folder");
+  return {};
+}
+
+std::string TemporaryName(const std::string& path) {
+  constexpr std::string_view kSuffix = ".golf.partial";
+  const std::string name = std::filesystem::path(path).filename().string();
+  const long system_limit = ::pathconf(FolderOf(path).c_str(), _PC_NAME_MAX);
+  const size_t limit = system_limit > 0 ? static_cast<size_t>(system_limit) : 255;
+  if (name.size() + kSuffix.size() <= limit) return path + std::string(kSuffix);
+  // What the cut takes away is told apart by a hash.
+  const Sha256Digest digest = Sha256::Of(AsBytes(name));
+  std::string ending(".");
+  ending.append(ToHex({digest.data(), 8})).append(kSuffix);
+  size_t end = limit - std::min(limit, ending.size());
+  while (end > 0 && (static_cast<uint8_t>(name[end]) & 0xC0) == 0x80) --end;  // not in a character
+  return path.substr(0, path.size() - name.size() + end) + ending;
+}
+
 AtomicFile::AtomicFile(std::string path, std::string temporary, int descriptor)
     : path_(std::move(path)), temporary_(std::move(temporary)), descriptor_(descriptor) {}
 
@@ -135,17 +207,25 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
-  ::unlink(temporary_.c_str());  // before close: the lock is still ours
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());  // before close: the lock is still ours
   ::close(descriptor_);
 }
 
-Result<AtomicFile> AtomicFile::Create(const std::string& path) {
-  // The rename would put a file in the place of a device: /dev/null would be one from then on.
-  std::error_code unknown;
-  const std::filesystem::file_status before = std::filesystem::status(path, unknown);
-  if (std::filesystem::exists(before) && !std::filesystem::is_regular_file(before))
-    return Status{Code::kIo, path + ": not a regular file"};
-  const std::string temporary = path + ".partial";
+Result<AtomicFile> AtomicFile::OpenDirectly(const Destination& destination) {
+  const std::string& path = destination.path;
+  const int fd = destination.descriptor < 0 ? OpenRetrying(path.c_str(), O_WRONLY)
+                                            : ::fcntl(destination.descriptor, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return IoError(path, "open");
+  return AtomicFile(path, "", fd);
+}
+
+Result<AtomicFile> AtomicFile::Create(const std::string& given) {
+  GOLF_ASSIGN(const Destination destination, FindDestination(given));
+  GOLF_ASSIGN(const std::optional<mode_t> before, ModeOf(destination));
+  if (destination.descriptor >= 0 || (before && !S_ISREG(*before)))
+    return OpenDirectly(destination);
+  const std::string& path = destination.path;
+  const std::string temporary = TemporaryName(path);
   // The lock belongs to the inode. If another writer renamed or removed it between open and flock, try again.
   for (int attempt = 0; attempt < 16; ++attempt) {
     Descriptor d{OpenRetrying(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0666)};
@@ -171,20 +251,27 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path) {
     if (opened.st_ino != named.st_ino) continue;
     AtomicFile file(path, temporary, std::exchange(d.fd, -1));  // it is ours now, to remove as well
     if (TruncateRetrying(file.descriptor_, 0) != 0) return IoError(temporary, "truncate");
+    // The new file is as private as the one that it replaces. Not every file system keeps modes.
+    if (before) static_cast<void>(::fchmod(file.descriptor_, *before & 07777));
     return file;
   }
   return Status{Code::kBusy, path + ": another process is writing this file"};
 }
 
 Status AtomicFile::Write(std::span<const uint8_t> bytes) {
-  return WriteAll(descriptor_, temporary_, bytes);
+  return WriteAll(descriptor_, temporary_.empty() ? path_ : temporary_, bytes);
 }
 
 Status AtomicFile::Commit() {
+  if (temporary_.empty()) {
+    if (::close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR)
+      return IoError(path_, "write");
+    return {};
+  }
   if (SyncRetrying(descriptor_) != 0) return IoError(temporary_, "sync");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return IoError(path_, "rename into place");
   ::close(std::exchange(descriptor_, -1));
-  return SyncFolder(std::filesystem::path(path_).parent_path().string());
+  return SyncFolder(FolderOf(path_));
 }
 
 Status WriteFileAtomically(const std::string& path, std::span<const uint8_t> bytes) {
@@ -226,7 +313,12 @@ Status GrowingFile::CutUnfinishedLine() {
     if (last == '\n') break;
     --end;
   }
-  if (end < size && TruncateRetrying(descriptor_, static_cast<off_t>(end)) != 0)
+  return CutAt(end);
+}
+
+Status GrowingFile::CutAt(size_t size) {
+  GOLF_ASSIGN(const size_t before, RegularFileSize(descriptor_, path_));
+  if (size < before && TruncateRetrying(descriptor_, static_cast<off_t>(size)) != 0)
     return IoError(path_, "truncate");
   return {};
 }

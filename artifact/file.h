@@ -33,10 +33,27 @@ class MappedFile {
 // max_bytes is refused (kBadData) before anything is allocated.
 Result<std::vector<uint8_t>> ReadFile(const std::string& path, size_t max_bytes);
 
-// A new file under a temporary name ("<path>.partial") that takes its final name on Commit: fsync, rename, fsync of the
-// folder. Until then, and if never committed, an existing file of that name is untouched and the temporary one is removed
-// by the destructor. After a crash the temporary file may remain; the next write of the same path replaces it. Two writers
-// of one path: the second gets kBusy. What is there and no regular file is refused (kIo).
+// Where writing to a path leads: symbolic links are followed, also to a file that is not there yet.
+struct Destination {
+  std::string path;
+  int descriptor =
+      -1;  // the open descriptor of this process that the path names (/dev/stdout, /dev/fd/3)
+};
+Result<Destination> FindDestination(const std::string& path);
+
+// kIo if FindDestination(path) can be seen to be unwritable before anything is written: a folder, a
+// folder that is missing, no permission, a name that is too long. kOk if it is there or can be made.
+Status CheckWritable(const std::string& path);
+
+// The name under which a file is written before it takes its final name: "<path>.golf.partial",
+// shortened to fit the file system's limit. No other program gives a file such a name.
+std::string TemporaryName(const std::string& path);
+
+// A new file under its TemporaryName that takes its final name on Commit: fsync, rename, fsync of the
+// folder. Until then, and if never committed, an existing file of the final name is untouched; the
+// destructor removes the temporary one. After a crash the temporary file may remain; the next write
+// of the same path replaces it. Two writers of one path: the second gets kBusy. A symbolic link stays
+// and the file that it names is replaced. Devices, pipes and descriptors are written to directly.
 class AtomicFile {
  public:
   static Result<AtomicFile> Create(const std::string& path);
@@ -49,7 +66,10 @@ class AtomicFile {
 
  private:
   AtomicFile(std::string path, std::string temporary, int descriptor);
-  std::string path_, temporary_;
+  static Result<AtomicFile> OpenDirectly(const Destination& destination);
+
+  std::string path_;       // after following links
+  std::string temporary_;  // empty: written to directly
   int descriptor_ = -1;
 };
 
@@ -67,6 +87,8 @@ class GrowingFile {
 
   // For files of lines: removes what stands after the last '\n'.
   Status CutUnfinishedLine();
+  // Removes what stands after the first `size` bytes.
+  Status CutAt(size_t size);
   Status Append(std::span<const uint8_t> bytes);
   const std::string& path() const { return path_; }
 

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "artifact/checkpoint_layout.h"
+#include "kernels/base/printable.h"
 #include "schemas/checkpoint_generated.h"
 #include "tests/artifact/samples.h"
 #include "tests/support/temp_folder.h"
@@ -144,7 +145,7 @@ TEST(Checkpoint, RefusesNaNsAndKeepsTheOldFile) {
     EXPECT_THAT(status.message(), testing::HasSubstr("blocks.0.attn.c_q.weight"));
   }
   EXPECT_EQ(ReadAll(path), before);
-  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
+  EXPECT_FALSE(std::filesystem::exists(TemporaryName(path)));
 }
 
 TEST(AtomicFile, LeavesNothingBehindUnlessCommitted) {
@@ -158,25 +159,81 @@ TEST(AtomicFile, LeavesNothingBehindUnlessCommitted) {
     EXPECT_EQ(AtomicFile::Create(path).status().code(), Code::kBusy);
   }
   EXPECT_EQ(ReadAll(path), "old");
-  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
-  folder.Write("x.partial", "left by a crash, and longer");
+  EXPECT_FALSE(std::filesystem::exists(TemporaryName(path)));
+  folder.Write("x.golf.partial", "left by a crash, and longer");
   ASSERT_TRUE(WriteFileAtomically(path, AsBytes("new")).ok());
   EXPECT_EQ(ReadAll(path), "new");
-  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
+  EXPECT_FALSE(std::filesystem::exists(TemporaryName(path)));
 }
 
-TEST(AtomicFile, ReplacesNoDevice) {
-  const auto file = AtomicFile::Create("/dev/null");
-  EXPECT_EQ(file.status().code(), Code::kIo);
-  EXPECT_EQ(file.status().message(), "/dev/null: not a regular file");
-  EXPECT_FALSE(std::filesystem::exists("/dev/null.partial"));
+TEST(AtomicFile, WritesToDevicesAndReplacesNone) {
+  EXPECT_TRUE(WriteFileAtomically("/dev/null", AsBytes("x")).ok());
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  EXPECT_THAT(WriteFileAtomically("/dev/full", AsBytes("x")).message(),
+              testing::HasSubstr("/dev/full: cannot write: No space"));
+}
+
+TEST(AtomicFile, FollowsLinksAndKeepsThem) {
+  namespace fs = std::filesystem;
+  const TempFolder folder, other;
+  const std::string target = other.Write("target", "old");
+  fs::permissions(target, fs::perms::owner_read | fs::perms::owner_write);
+  fs::create_symlink(target, folder / "absolute");
+  fs::create_symlink("absolute", folder / "relative");
+  ASSERT_TRUE(WriteFileAtomically(folder / "relative", AsBytes("new")).ok());
+  EXPECT_EQ(ReadAll(target), "new");
+  EXPECT_TRUE(fs::is_symlink(folder / "relative") && fs::is_symlink(folder / "absolute"));
+  EXPECT_EQ(fs::status(target).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  fs::create_symlink(other / "made", folder / "dangling");
+  ASSERT_TRUE(WriteFileAtomically(folder / "dangling", AsBytes("new")).ok());
+  EXPECT_EQ(ReadAll(other / "made"), "new");
+  fs::create_symlink("loop", folder / "loop");
+  EXPECT_EQ(WriteFileAtomically(folder / "loop", AsBytes("x")).code(), Code::kIo);
+}
+
+TEST(AtomicFile, LeavesFilesOfOthersAlone) {
+  const TempFolder folder;
+  const std::string other = folder.Write("x.partial", "theirs");
+  ASSERT_TRUE(WriteFileAtomically(folder / "x", AsBytes("new")).ok());
+  EXPECT_EQ(ReadAll(other), "theirs");
+}
+
+TEST(AtomicFile, TakesNamesUpToTheLimitOfTheFileSystem) {
+  const TempFolder folder;
+  for (const size_t length : {241U, 242U, 243U, 250U, 255U}) {
+    std::string name;
+    while (name.size() + 2 <= length) name += "\u00e9";  // a cut must not split a character
+    name.resize(length, 'x');
+    const std::string path = folder / name;
+    ASSERT_TRUE(WriteFileAtomically(path, AsBytes("new")).ok()) << length;
+    EXPECT_EQ(ReadAll(path), "new");
+    const std::string temporary = std::filesystem::path(TemporaryName(path)).filename().string();
+    EXPECT_LE(temporary.size(), 255U);
+    EXPECT_EQ(Printable(temporary), temporary);
+  }
+  EXPECT_NE(TemporaryName(folder / std::string(250, 'x')),
+            TemporaryName(folder / (std::string(249, 'x') + "y")));
+  const std::string too_long = folder / std::string(256, 'x');
+  EXPECT_THAT(CheckWritable(too_long).message(), testing::HasSubstr("File name too long"));
+  EXPECT_EQ(WriteFileAtomically(too_long, AsBytes("x")).code(), Code::kIo);
+}
+
+TEST(CheckWritable, SeesWhatWillFail) {
+  const TempFolder folder;
+  EXPECT_TRUE(CheckWritable(folder / "new").ok());
+  EXPECT_TRUE(CheckWritable(folder.Write("old", "x")).ok());
+  EXPECT_TRUE(CheckWritable("/dev/null").ok());
+  EXPECT_THAT(CheckWritable(folder.path().string()).message(), testing::HasSubstr("is a folder"));
+  EXPECT_THAT(CheckWritable(folder / "missing/x").message(),
+              testing::HasSubstr("missing: cannot write into the folder: No such file"));
+  EXPECT_EQ(CheckWritable(folder / "old/x").code(), Code::kIo);
 }
 
 TEST(AtomicFile, FailsWithPathAndReason) {
   const Status status = WriteFileAtomically("/no/such/folder/x", AsBytes("x"));
   EXPECT_EQ(status.code(), Code::kIo);
   EXPECT_THAT(status.message(),
-              testing::HasSubstr("/no/such/folder/x.partial: cannot create: No such file"));
+              testing::HasSubstr("/no/such/folder/x.golf.partial: cannot create: No such file"));
 }
 
 // A checkpoint of a description alone, with checksums that fit.

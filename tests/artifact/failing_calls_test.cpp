@@ -68,7 +68,7 @@ class FailingWrites : public testing::TestWithParam<Writer> {
   }
   Status Write() const {
     folder_.Write("x", "old");
-    std::filesystem::remove(path_ + ".partial");
+    std::filesystem::remove(TemporaryName(path_));
     return GetParam().write(path_);
   }
 
@@ -81,7 +81,7 @@ TEST_P(FailingWrites, LeaveTheOldFileOrTheNew) {
   const size_t calls = EachCallFails(
       {.error = EIO}, [&] { return Write(); },
       [&](const std::string& call, const Status& status) {
-        EXPECT_FALSE(std::filesystem::exists(path_ + ".partial")) << call;
+        EXPECT_FALSE(std::filesystem::exists(TemporaryName(path_))) << call;
         EXPECT_EQ(status.code(), Code::kIo) << call;
         EXPECT_THAT(status.message(), HasSubstr(std::strerror(EIO))) << call;
         EXPECT_THAT(status.message(), HasSubstr(folder_.path().string())) << call;
@@ -121,7 +121,7 @@ TEST(AtomicFile, GivesWayToAnotherWriter) {
 // It may be locked by a writer that this one cannot see.
 TEST(AtomicFile, LeavesATemporaryFileThatItDidNotMakeAndCannotLock) {
   const TempFolder folder;
-  const std::string other = folder.Write("x.partial", "theirs");
+  const std::string other = folder.Write("x.golf.partial", "theirs");
   for (const char* call : {"flock", "fstat"}) {
     const FailingCall failing({.error = EIO, .call = call});
     EXPECT_EQ(WriteFileAtomically(folder / "x", AsBytes("new")).code(), Code::kIo) << call;

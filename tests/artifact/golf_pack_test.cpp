@@ -121,7 +121,7 @@ TEST_F(GolfPack, FitsAtTheCapAndFailsOneByteBelowLeavingAnExistingFileAlone) {
   EXPECT_THAT(o.text, HasSubstr("1 over the budget"));
   EXPECT_THAT(o.text, HasSubstr("blocks.*.mlp.up_proj.weight"));
   EXPECT_FALSE(fs::exists(output_));
-  EXPECT_FALSE(fs::exists(output_ + ".partial"));
+  EXPECT_FALSE(fs::exists(output_ + ".golf.partial"));
 
   folder_.Write("a.ptz", "precious");
   EXPECT_EQ(Shell(command + std::to_string(total - 1) + " 2>&1").code, 5);
