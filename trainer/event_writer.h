@@ -19,6 +19,17 @@ namespace golf {
 uint32_t Crc32c(std::string_view bytes);
 inline uint32_t MaskCrc(uint32_t crc) { return ((crc >> 15) | (crc << 17)) + 0xa282ead8U; }
 
+// Tags of validation begin so.
+inline constexpr std::string_view kValidationTag = "validation_";
+
+// True for the names of files that EventWriter makes.
+bool IsEventFile(std::string_view name);
+
+// Cuts, from every event file of the folder, the events that a run which goes on from `step` (updates
+// made) writes again: those of later steps, and the validation of that step. Files that are not whole
+// TFRecords are cut behind the last whole one.
+Status CutEvents(const std::string& folder, uint64_t step);
+
 class EventWriter {
  public:
   // Creates <folder>/events.out.tfevents.<seconds>.golf (another name if that exists) and writes its version record.

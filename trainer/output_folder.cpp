@@ -7,22 +7,74 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
+
+#include "artifact/checkpoint_layout.h"
+#include "artifact/file.h"
+#include "trainer/event_writer.h"
 
 namespace golf {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kCheckpoint = ".ckpt", kDamaged = ".ckpt.damaged";
+constexpr std::string_view kCheckpoint = ".ckpt", kDamaged = ".damaged", kLog = "log.jsonl",
+                           kLock = ".lock";
 
-bool IsCheckpoint(std::string_view name) {
-  return name.starts_with("step-") && name.ends_with(kCheckpoint);
+bool IsNumber(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+std::string CheckpointName(uint64_t step) { return fmt::format("step-{:08}{}", step, kCheckpoint); }
+
+// Takes `prefix` off the text if it begins with it.
+bool Skip(std::string_view& text, std::string_view prefix) {
+  if (!text.starts_with(prefix)) return false;
+  text.remove_prefix(prefix.size());
+  return true;
+}
+
+// What follows the name of a checkpoint in `name`; nothing if `name` does not begin with one.
+std::optional<std::string_view> AfterCheckpoint(std::string_view name) {
+  const std::string_view whole = name;
+  if (!Skip(name, "step-")) return std::nullopt;
+  uint64_t step = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
+  if (error != std::errc() || !whole.starts_with(CheckpointName(step))) return std::nullopt;
+  return whole.substr(CheckpointName(step).size());
+}
+
+bool IsCheckpoint(std::string_view name) { return AfterCheckpoint(name) == ""; }
+
 bool IsDamaged(std::string_view name) {
-  return name.starts_with("step-") && name.ends_with(kDamaged);
+  std::optional<std::string_view> rest = AfterCheckpoint(name);
+  if (!rest || !Skip(*rest, kDamaged)) return false;
+  return rest->empty() || (Skip(*rest, ".") && IsNumber(*rest));
+}
+
+// Of a checkpoint that was being written.
+bool IsTemporary(const std::string& name) {
+  const std::optional<std::string_view> rest = AfterCheckpoint(name);
+  return rest && !rest->empty() &&
+         name == TemporaryName(name.substr(0, name.size() - rest->size()));
+}
+
+// True if the file begins with `bytes`, or is the beginning of them (its write was interrupted).
+Result<bool> BeginsWith(const std::string& path, std::string_view bytes) {
+  GOLF_ASSIGN(const MappedFile file, MappedFile::Open(path));
+  const size_t common = std::min(file.bytes().size(), bytes.size());
+  return std::ranges::equal(file.bytes().first(common),
+                            AsBytes(std::string(bytes.substr(0, common))));
+}
+
+// Whether a file of a reserved name holds what a run writes there.
+Result<bool> IsOurs(const std::string& folder, const std::string& name) {
+  const std::string path = fmt::format("{}/{}", folder, name);
+  if (name == kLog) return BeginsWith(path, "{\"event\":");
+  if (!IsCheckpoint(name) && !IsDamaged(name)) return IsEventFile(name);
+  return BeginsWith(path, {kCheckpointMagic.data(), kCheckpointMagic.size()});
 }
 
 Status IoError(const std::string& path, const char* what, const std::string& why) {
@@ -40,7 +92,7 @@ Result<OutputFolder> OutputFolder::Open(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error) return IoError(path, "cannot create the folder", error.message());
-  const std::string lock_path = path + "/.lock";
+  const std::string lock_path = fmt::format("{}/{}", path, kLock);
   int lock;
   do {
     lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -60,9 +112,29 @@ Result<OutputFolder> OutputFolder::Open(const std::string& path) {
   if (locked != 0) return IoError(lock_path, "cannot lock", std::strerror(errno));
   GOLF_ASSIGN(const std::vector<std::string> names, folder.Names());
   for (const std::string& name : names) {
-    if (name.ends_with(".partial")) GOLF_TRY(folder.Remove(name));
+    if (IsTemporary(name)) GOLF_TRY(folder.Remove(name));
   }
   return folder;
+}
+
+bool OutputFolder::IsReserved(const std::string& name) {
+  return IsCheckpoint(name) || IsDamaged(name) || IsTemporary(name) || IsEventFile(name) ||
+         name == kLog || name == kLock;
+}
+
+Status OutputFolder::RefuseForeignFiles(bool resumes) const {
+  GOLF_ASSIGN(const std::vector<std::string> names, Names());
+  for (const std::string& name : names) {
+    if (name != kLog && (resumes || !IsCheckpoint(name))) continue;
+    GOLF_ASSIGN(const bool ours, IsOurs(path_, name));
+    if (!ours) {
+      return {Code::kUsage,
+              fmt::format("{}/{} is in the way and not golf-train's; move it, or choose "
+                          "another --out",
+                          path_, name)};
+    }
+  }
+  return {};
 }
 
 Result<std::vector<std::string>> OutputFolder::Names() const {
@@ -102,8 +174,9 @@ Result<std::optional<Checkpoint>> OutputFolder::NewestCheckpoint(
     if (checkpoint.ok()) return std::optional(std::move(*checkpoint));
     if (checkpoint.status().code() != Code::kBadData) return checkpoint.status();
     damaged.push_back(checkpoint.status());
-    const std::string aside =
-        path.substr(0, path.size() - kCheckpoint.size()) + std::string(kDamaged);
+    std::string aside = path + std::string(kDamaged);
+    for (int n = 2; fs::exists(fs::symlink_status(aside)); ++n)
+      aside = fmt::format("{}{}.{}", path, kDamaged, n);
     if (std::rename(path.c_str(), aside.c_str()) != 0) {
       return IoError(path, "cannot set the damaged checkpoint aside", std::strerror(errno));
     }
@@ -121,11 +194,13 @@ Result<std::optional<Checkpoint>> OutputFolder::NewestCheckpoint(
 
 Result<std::string> OutputFolder::Save(uint64_t step, const CheckpointContents& contents,
                                        size_t keep) const {
-  const std::string path = fmt::format("{}/step-{:08}{}", path_, step, kCheckpoint);
+  const std::string path = fmt::format("{}/{}", path_, CheckpointName(step));
   GOLF_TRY(WriteCheckpoint(path, contents));
   GOLF_ASSIGN(const std::vector<std::string> paths, Checkpoints());
   for (size_t i = std::max<size_t>(keep, 1); i < paths.size(); ++i) {
-    GOLF_TRY(Remove(fs::path(paths[i]).filename().string()));
+    const std::string name = fs::path(paths[i]).filename().string();
+    GOLF_ASSIGN(const bool ours, IsOurs(path_, name));
+    if (ours) GOLF_TRY(Remove(name));
   }
   return path;
 }
@@ -133,8 +208,8 @@ Result<std::string> OutputFolder::Save(uint64_t step, const CheckpointContents& 
 Status OutputFolder::Clear() const {
   GOLF_ASSIGN(const std::vector<std::string> names, Names());
   for (const std::string& name : names) {
-    const bool ours = IsCheckpoint(name) || IsDamaged(name) || name == "log.jsonl" ||
-                      name.starts_with("events.out.tfevents.");
+    if (name == kLock || !IsReserved(name)) continue;
+    GOLF_ASSIGN(const bool ours, IsOurs(path_, name));
     if (ours) GOLF_TRY(Remove(name));
   }
   return {};

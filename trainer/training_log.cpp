@@ -6,13 +6,16 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "artifact/json.h"
+
 namespace golf {
 
 using Json = nlohmann::ordered_json;
 
-Result<TrainingLog> TrainingLog::Open(const std::string& folder) {
+Result<TrainingLog> TrainingLog::Open(const std::string& folder, uint64_t step) {
   GOLF_ASSIGN(GrowingFile file, GrowingFile::Open(fmt::format("{}/log.jsonl", folder)));
   GOLF_TRY(file.CutUnfinishedLine());
+  GOLF_TRY(CutEvents(folder, step));
   GOLF_ASSIGN(EventWriter events, EventWriter::Create(folder));
   return TrainingLog(std::move(file), std::move(events));
 }
@@ -21,9 +24,7 @@ Status TrainingLog::Line(const char* event, const Json& fields) {
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   Json line = {{"event", event}, {"time", now.count()}};
   line.update(fields);
-  // A path need not be UTF-8; a log line has to be.
-  const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
-  return file_.Append(AsBytes(text));
+  return file_.Append(AsBytes(DumpJson(line) + '\n'));
 }
 
 Status TrainingLog::Start(const std::string& recipe, size_t parameters, uint64_t step,
@@ -63,8 +64,8 @@ Status TrainingLog::Validation(uint64_t step, const char* weights, const Validat
                  {"weights", weights},
                  {"loss_nats", result.loss_nats},
                  {"targets", result.targets}};
-  const std::string loss_tag = fmt::format("validation_{}/loss_nats", weights);
-  const std::string bytes_tag = fmt::format("validation_{}/bits_per_byte", weights);
+  const std::string loss_tag = fmt::format("{}{}/loss_nats", kValidationTag, weights);
+  const std::string bytes_tag = fmt::format("{}{}/bits_per_byte", kValidationTag, weights);
   std::vector<std::pair<std::string_view, double>> scalars = {{loss_tag, result.loss_nats}};
   if (result.bits_per_byte) {
     fields["bits_per_byte"] = *result.bits_per_byte;

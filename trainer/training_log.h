@@ -25,8 +25,9 @@ namespace golf {
 
 class TrainingLog {
  public:
-  // Appends to <folder>/log.jsonl, without a line that was cut short there, and starts a new event file.
-  static Result<TrainingLog> Open(const std::string& folder);
+  // Appends to <folder>/log.jsonl, without a line that was cut short there, and starts a new event
+  // file. Events that the run from `step` on makes again are cut off the earlier event files.
+  static Result<TrainingLog> Open(const std::string& folder, uint64_t step);
 
   Status Start(const std::string& recipe, size_t parameters, uint64_t step,
                uint64_t tokens_per_step, size_t processes);

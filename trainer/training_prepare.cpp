@@ -57,6 +57,7 @@ Result<std::optional<Checkpoint>> TrainingRun::OpenFolder() {
   std::optional<Checkpoint> checkpoint;
   if (group_.rank() == 0) {
     GOLF_ASSIGN(folder_, OutputFolder::Open(options_.out));
+    GOLF_TRY(folder_->RefuseForeignFiles(options_.start == StartMode::kResume));
     GOLF_ASSIGN(const std::vector<std::string> present, folder_->Checkpoints());
     if (options_.start == StartMode::kNew && !present.empty()) {
       return Status(Code::kUsage,
@@ -231,7 +232,7 @@ Status TrainingRun::CheckSameStart() {
 }
 
 Status TrainingRun::StartLog() {
-  GOLF_ASSIGN(log_, TrainingLog::Open(folder_->path()));
+  GOLF_ASSIGN(log_, TrainingLog::Open(folder_->path(), trainer_->step()));
   GOLF_TRY(log_->Start(recipe_.network.name, trainer_->weights().parameter_count(),
                        trainer_->step(), recipe_.train.batch.tokens, group_.size()));
   for (const std::string& note : notes_) GOLF_TRY(log_->Note(note));

@@ -101,7 +101,11 @@ Status TrainingRun::TrainStep() {
   elapsed_ms_ += step_ms;
   const double tokens_per_second = static_cast<double>(batch.tokens) / step_ms * 1000;
   observer_.Stepped(*report, tokens_per_second);
-  return log_ ? log_->Step(*report, tokens_per_second, elapsed_ms_) : Status();
+  if (!log_) return {};
+  const Status logged = log_->Step(*report, tokens_per_second, elapsed_ms_);
+  // A log on a full disk must not cost the steps since the last checkpoint.
+  if (logged.ok() || !WriteCheckpoint().ok()) return logged;
+  return {logged.code(), fmt::format("{}; saved as {}", logged.message(), last_saved_)};
 }
 
 ValidationPass TrainingRun::Pass() const {
@@ -177,18 +181,22 @@ Status TrainingRun::Interrupt() {
                       trainer_->step(), last_saved_)};
 }
 
-// The checkpoint comes first: what follows may take long and can be repeated. Rank 0 collects the Hessians alone.
+// The checkpoint comes first: what follows may take long and can be repeated. Rank 0 collects the
+// Hessians alone. A file that cannot be written costs neither the validation nor the other file.
 Status TrainingRun::Finish() {
   if (last_saved_step_ != trainer_->step()) GOLF_TRY(Save());
-  if (!options_.hessians.empty() && folder_) GOLF_TRY(Calibrate());
+  Status written;
+  if (!options_.hessians.empty() && folder_) written = Calibrate();
+  if (!written.ok() && written.code() != Code::kIo) return written;
   if (validation_) {
     GOLF_TRY(ValidateWeights("raw", trainer_->weights()));
     if (recipe_.train.ema_decay > 0) GOLF_TRY(ValidateWeights("ema", trainer_->averaged()));
     if (trainer_->swa().count() > 0) GOLF_TRY(ValidateWeights("swa", trainer_->swa()));
   }
-  if (options_.export_path.empty() || !folder_) return {};
+  if (options_.export_path.empty() || !folder_) return written;
   GOLF_ASSIGN(const TensorSet* exported, FinalWeights());
-  return WriteSafetensors(options_.export_path, Views(*exported));
+  const Status saved = WriteSafetensors(options_.export_path, Views(*exported));
+  return written.ok() ? saved : written;
 }
 
 Result<const TensorSet*> TrainingRun::FinalWeights() const {

@@ -90,6 +90,7 @@ class TrainingRun {
   // infinity; the message names step, tensor and the last good checkpoint.
   Status Run();
 
+  bool Finished() const;  // every step is done
   const Recipe& recipe() const { return recipe_; }
   const schema::ProgramT& program() const { return *program_; }
   const Trainer& trainer() const { return *trainer_; }
@@ -119,7 +120,6 @@ class TrainingRun {
   Status StartLog();
   Status Note(const std::string& text);
 
-  bool Finished() const;
   Status TrainStep();
   Status Save();
   Status WriteCheckpoint();

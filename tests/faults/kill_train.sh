@@ -2,7 +2,7 @@
 # kill -9 in the middle of training, many times: kill_train.sh BIN_FOLDER FAILING_IO_LIBRARY [COUNT]
 # Two kills of three come inside a file operation on a checkpoint (a write stops half way), the others at any moment. After each
 # the run resumes; now and then its newest checkpoint is damaged before. In the end the weights are those of the unbroken run,
-# bit for bit. Then: a second process on the same folder, and the two signals that end a run politely. SEED=n: other moments.
+# bit for bit. Then: a second process on the same folder, and the three signals that end a run politely. SEED=n: other moments.
 set -euo pipefail
 PATH=$(realpath "$1"):$PATH
 library=$(realpath "$2")
@@ -91,7 +91,7 @@ finish_and_compare
 echo "ok: $kills kills, $inside of them inside the write of a checkpoint, $damaged damaged checkpoints; $finished runs, each with the unbroken run's weights"
 ((inside * 4 >= kills)) || fail "too few kills came inside a checkpoint"
 
-for signal in INT TERM; do
+for signal in INT TERM HUP; do
   "${train[@]}" --set schedule.iterations=100000000 --out "$signal" >/dev/null 2>stderr &
   process=$!
   for _ in {1..200}; do

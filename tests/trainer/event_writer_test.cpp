@@ -105,6 +105,43 @@ TEST(EventWriter, ScalarsReadBack) {
   std::filesystem::remove_all(folder);
 }
 
+// The steps of the tags in an event file, in order.
+std::vector<uint64_t> StepsOf(const std::string& path) {
+  std::vector<uint64_t> steps;
+  const std::vector<std::string> records = Records(Read(path));
+  for (size_t i = 1; i < records.size(); ++i)
+    steps.push_back(Fixed<uint64_t>(Fields(records[i]).find(2)->second, 0));
+  return steps;
+}
+
+TEST(CutEvents, TakesAwayWhatARunThatGoesOnWritesAgain) {
+  const std::string folder = testing::TempDir() + "event_writer_cut";
+  std::filesystem::create_directories(folder);
+  Result<EventWriter> writer = EventWriter::Create(folder);
+  ASSERT_TRUE(writer.ok());
+  const std::pair<std::string_view, double> train[] = {{"train/loss_nats", 1}},
+                                            validation[] = {{"validation_raw/loss_nats", 2}};
+  ASSERT_TRUE(writer->AddScalars(0, validation).ok());
+  for (const uint64_t step : {1, 2, 300}) {
+    ASSERT_TRUE(writer->AddScalars(step, train).ok());
+    ASSERT_TRUE(writer->AddScalars(step, validation).ok());
+  }
+  using Steps = std::vector<uint64_t>;
+  ASSERT_TRUE(CutEvents(folder, 300).ok());
+  EXPECT_EQ(StepsOf(writer->path()), (Steps{0, 1, 1, 2, 2, 300}));
+  std::ofstream(writer->path(), std::ios::app) << "torn";
+  ASSERT_TRUE(CutEvents(folder, 1000).ok());
+  EXPECT_EQ(StepsOf(writer->path()), (Steps{0, 1, 1, 2, 2, 300}));
+  ASSERT_TRUE(CutEvents(folder, 1).ok());
+  EXPECT_EQ(StepsOf(writer->path()), (Steps{0, 1}));
+  const std::string other = folder + "/events.out.tfevents.1.host";
+  std::ofstream(other) << "another program's";
+  ASSERT_TRUE(CutEvents(folder, 0).ok());
+  EXPECT_EQ(StepsOf(writer->path()), Steps());
+  EXPECT_EQ(Read(other), "another program's");
+  std::filesystem::remove_all(folder);
+}
+
 TEST(EventWriter, TwoWritersOfOneFolderHaveTwoFiles) {
   const std::string folder = testing::TempDir() + "event_writer_two";
   std::filesystem::create_directories(folder);

@@ -106,7 +106,7 @@ TEST_F(Folder, NeverHoldsANan) {
 TEST_F(Folder, ClearLeavesForeignFilesAlone) {
   Save(1);
   std::ofstream(path_ + "/notes.txt") << "mine";
-  std::ofstream(path_ + "/log.jsonl") << "{}";
+  std::ofstream(path_ + "/log.jsonl") << "{\"event\":\"start\"}\n";
   ASSERT_TRUE(folder_.Clear().ok());
   EXPECT_TRUE(fs::exists(path_ + "/notes.txt"));
   EXPECT_FALSE(fs::exists(path_ + "/log.jsonl"));
