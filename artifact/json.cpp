@@ -18,8 +18,8 @@ Status WrongField(std::string_view name, const char* expected) {
   return Bad("field \"" + Printable(name) + "\" is missing or is not " + expected);
 }
 
-// Counts values and depth without building anything. The parser stops at the first error; up to there
-// it sees the same strings and brackets.
+// Counts values and depth without building anything. The parser stops at the first error; up to
+// there it sees the same strings and brackets.
 Status CheckLimits(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes) {
     return Bad("JSON of " + std::to_string(text.size()) + " bytes, expected at most " +

@@ -45,7 +45,7 @@ template <class J>
 Result<bool> JsonFlag(const J& json, std::string_view name);
 
 // The text of a value: in one line, or with `indent` >= 0 in lines with that indentation. Bytes that
-// are not UTF-8 become U+FFFD; unprintable characters (kernels/base/printable.h) are written as \uNNNN.
+// are not UTF-8 become U+FFFD; unprintable characters (kernels/base/printable.h) become \uNNNN.
 template <class J>
 std::string DumpJson(const J& json, int indent = -1);
 

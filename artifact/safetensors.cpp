@@ -9,6 +9,7 @@
 
 #include "artifact/file.h"
 #include "artifact/half.h"
+#include "artifact/json.h"
 
 namespace golf {
 namespace {
@@ -17,7 +18,7 @@ using nlohmann::json;
 
 constexpr uint64_t kMaxHeaderBytes =
     8 << 20;  // tens of thousands of tensors; bounds what parsing may allocate
-constexpr int kMaxHeaderDepth = 4;
+constexpr JsonLimits kHeaderLimits = {.max_bytes = kMaxHeaderBytes, .max_depth = 4};
 constexpr size_t kMaxDimensions = 8;
 
 struct ElementType {
@@ -68,7 +69,7 @@ Result<Range> ParseEntry(const std::string& name, const json& entry, size_t data
   const auto* type = std::find_if(std::begin(kElementTypes), std::end(kElementTypes),
                                   [&](const ElementType& t) { return dtype == t.name; });
   if (type == std::end(kElementTypes))
-    return bad("has dtype " + dtype.dump() + ", expected F16, BF16, F32 or F64");
+    return bad("has dtype " + DumpJson(dtype) + ", expected F16, BF16, F32 or F64");
   if (!shape.is_array() || shape.size() > kMaxDimensions) return bad("has a malformed shape");
   if (!offsets.is_array() || offsets.size() != 2) return bad("has malformed data_offsets");
   const auto begin = AsUnsigned(offsets[0]), end = AsUnsigned(offsets[1]);
@@ -104,10 +105,10 @@ Result<TensorFile> ParseSafetensors(std::span<const uint8_t> bytes) {
     return Bad("its header is longer than the file or than 8 MiB");
   const std::span<const uint8_t> text = bytes.subspan(8, header_bytes),
                                  data = bytes.subspan(8 + header_bytes);
-  const auto shallow = [](int depth, json::parse_event_t, json&) {
-    return depth <= kMaxHeaderDepth;
-  };
-  const json header = json::parse(text.begin(), text.end(), shallow, /*allow_exceptions=*/false);
+  const Result<json> parsed =
+      ParseJson({reinterpret_cast<const char*>(text.data()), text.size()}, kHeaderLimits);
+  if (!parsed.ok()) return Bad("its header: " + parsed.status().message());
+  const json& header = *parsed;
   if (!header.is_object()) return Bad("its header is not a JSON object");
 
   std::vector<Range> ranges;
@@ -155,7 +156,7 @@ Status WriteSafetensors(const std::string& path, std::span<const TensorView> ten
                                    {"data_offsets", {offset, offset + t.data.size_bytes()}}};
     offset += t.data.size_bytes();
   }
-  std::string text = header.dump();
+  std::string text = DumpJson(header);
   text.append((8 - text.size() % 8) % 8, ' ');  // the data start 8-byte aligned
   const uint64_t header_bytes = text.size();
   GOLF_ASSIGN(AtomicFile file, AtomicFile::Create(path));

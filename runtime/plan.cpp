@@ -7,6 +7,7 @@
 
 #include "kernels/base/aligned.h"
 #include "kernels/base/check.h"
+#include "kernels/base/printable.h"
 #include "runtime/operations.h"
 #include "schemas/program_generated.h"
 
@@ -247,7 +248,7 @@ std::string FormatPlan(const Plan& plan) {
   std::string text = fmt::format("{:<32} {:>9} {:>7} {:>5} {:>12} {:>12} {:>6} {:>6}\n", "buffer",
                                  "rows", "width", "type", "bytes", "offset", "first", "last");
   for (const PlannedBuffer& b : plan.buffers) {
-    text += fmt::format("{:<32} {:>9} {:>7} {:>5} {:>12} {:>12} {:>6} {:>6}\n", b.name, b.rows,
+    text += fmt::format("{:<32} {:>9} {:>7} {:>5} {:>12} {:>12} {:>6} {:>6}\n", Printable(b.name), b.rows,
                         b.width, b.type, b.bytes, b.offset, b.first, b.last);
   }
   return text + fmt::format("arena: {} bytes\n", plan.arena_bytes);

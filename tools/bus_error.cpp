@@ -8,16 +8,18 @@
 #include <climits>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
+#include "kernels/base/printable.h"
 #include "kernels/base/status.h"
 
 // A signal handler may call next to nothing of the libraries; what is here are system calls and loops.
 namespace golf {
 namespace {
 
-void Say(const char* text) {
+void Put(std::string_view text) {
   // There is nothing left to do if this fails.
-  if (write(STDERR_FILENO, text, std::strlen(text)) < 0) return;
+  if (write(STDERR_FILENO, text.data(), text.size()) < 0) return;
 }
 
 bool ReadHex(const char*& at, uintptr_t& value) {
@@ -64,10 +66,10 @@ void OnBusError(int signal, siginfo_t* info, void*) {
     ::signal(signal, SIG_DFL);  // the instruction faults again on return
     return;
   }
-  Say(program_invocation_short_name);
-  Say(": error: ");
-  Say(path);
-  Say(": cannot read: the file became shorter, or its disk failed\n");
+  ForEachPrintable(program_invocation_short_name, Put);
+  Put(": error: ");
+  ForEachPrintable(path, Put);
+  Put(": cannot read: the file became shorter, or its disk failed\n");
   _exit(static_cast<int>(Code::kIo));
 }
 

@@ -1,23 +1,16 @@
 #include "tools/cli.h"
 
 #include <errno.h>  // program_invocation_short_name
-#include <fmt/format.h>
-#include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
 #include <new>
+#include <sstream>
+#include <system_error>
 
 #include "tools/bus_error.h"
 
 namespace golf {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-// Long enough that a log file stays readable.
-constexpr auto kLogInterval = std::chrono::seconds(10);
-constexpr auto kTerminalInterval = std::chrono::milliseconds(200);
 
 std::atomic<bool> stop_requested{false};
 
@@ -31,6 +24,7 @@ void AddOutputFlags(CLI::App& app, OutputFlags& output) {
 }
 
 int RunProgram(CLI::App& app, int argc, char** argv, const std::function<Status()>& body) {
+  PrepareStreams();
   ReportBusErrors();
   return Finish(ParseAndRun(app, argc, argv, body));
 }
@@ -42,40 +36,29 @@ Status ParseAndRun(CLI::App& app, int argc, char** argv, const std::function<Sta
     app.parse(argc, argv);
     return body();
   } catch (const CLI::Success& wanted) {  // --help, --version
-    app.exit(wanted);
+    std::ostringstream text;
+    app.exit(wanted, text, text);
+    PrintText(text.str());
     return {};
   } catch (const CLI::ParseError& wrong) {
     return {Code::kUsage,
             fmt::format("{} (see {} --help)", wrong.what(), program_invocation_short_name)};
   } catch (const std::bad_alloc&) {
     return {Code::kIo, "not enough memory"};
+  } catch (const std::system_error& refused) {  // a name or folder that the system does not accept
+    return {Code::kIo, refused.what()};
   } catch (const std::exception& bug) {
     return {Code::kInternal, bug.what()};
   }
 }
 
 int Finish(const Status& status) {
-  if (!status.ok()) {
-    fmt::print(stderr, "{}: error: {}\n", program_invocation_short_name, status.message());
+  const Status output = OutputArrived();  // before these messages, which may not arrive either
+  for (const Status& failed : {status, output}) {
+    if (failed.ok()) continue;
+    Say(fmt::format("{}: error: {}", program_invocation_short_name, failed.message()));
   }
-  return static_cast<int>(status.code());
-}
-
-void Warn(std::string_view message) {
-  fmt::print(stderr, "{}: warning: {}\n", program_invocation_short_name, message);
-}
-
-std::string Grouped(uint64_t n) {
-  std::string digits = std::to_string(n);
-  for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
-  return digits;
-}
-
-std::string Duration(double seconds) {
-  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
-  const auto whole = static_cast<uint64_t>(seconds);
-  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
-  return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+  return static_cast<int>(status.ok() ? OutputArrived().code() : status.code());
 }
 
 const std::atomic<bool>& StopRequested() {
@@ -85,66 +68,15 @@ const std::atomic<bool>& StopRequested() {
     action.sa_flags = SA_RESETHAND | SA_RESTART;
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
+    // The end of a terminal sends several.
+    action.sa_flags = SA_RESTART;
+    struct sigaction before = {};
+    sigaction(SIGHUP, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
     return true;
   }();
   static_cast<void>(installed);
   return stop_requested;
-}
-
-Progress::Progress(std::string label, uint64_t total, std::string unit, const OutputFlags& output,
-                   uint64_t first)
-    : label_(std::move(label)),
-      unit_(std::move(unit)),
-      total_(total),
-      first_(first),
-      done_(first),
-      silent_(output.json || output.quiet),
-      terminal_(isatty(STDERR_FILENO) != 0),
-      start_(Clock::now()),
-      next_(start_ +
-            (terminal_ ? Clock::duration(kTerminalInterval) : Clock::duration(kLogInterval))) {}
-
-Progress::~Progress() {
-  if (printed_) Finish();
-}
-
-void Progress::Update(uint64_t done, std::string_view note) {
-  done_ = done;
-  if (silent_ || Clock::now() < next_) return;
-  Print(note);
-  next_ = Clock::now() +
-          (terminal_ ? Clock::duration(kTerminalInterval) : Clock::duration(kLogInterval));
-}
-
-void Progress::Finish() {
-  if (silent_ || finished_) return;
-  Print({});
-  if (terminal_) std::fputc('\n', stderr);
-  finished_ = true;
-}
-
-void Progress::Print(std::string_view note) {
-  const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-  const double rate = seconds > 0 ? static_cast<double>(done_ - first_) / seconds : 0;
-  std::string line = fmt::format("{}: {}", label_, Grouped(done_));
-  if (total_ > 0) {
-    const double percent = 100 * static_cast<double>(done_) / static_cast<double>(total_);
-    line += fmt::format(" of {} {} ({:.1f} %)", Grouped(total_), unit_, percent);
-  } else {
-    line += " " + unit_;
-  }
-  line += fmt::format(", {}/s", Grouped(static_cast<uint64_t>(rate)));
-  if (total_ > done_ && rate > 0) {
-    line += ", " + Duration(static_cast<double>(total_ - done_) / rate) + " left";
-  } else {
-    line += ", " + Duration(seconds);
-  }
-  if (!note.empty()) line += fmt::format(", {}", note);
-  // \x1b[K clears what a longer line before it left on the terminal.
-  const std::string printed = terminal_ ? "\r" + line + "\x1b[K" : line + "\n";
-  std::fputs(printed.c_str(), stderr);
-  std::fflush(stderr);
-  printed_ = true;
 }
 
 }  // namespace golf

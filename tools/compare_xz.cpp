@@ -46,15 +46,15 @@ XzSizes CompareXz(const Artifact& artifact, const SizeReport& report) {
 }
 
 void PrintXz(const XzSizes& sizes) {
-  fmt::print("\n{:<42}{:>14}{:>14}\n", "group", "stored", "xz -9e");
+  Print("\n{:<42}{:>14}{:>14}\n", "group", "stored", "xz -9e");
   XzSizes::Group sum{"each tensor by itself", 0, 0};
   for (const XzSizes::Group& g : sizes.groups) {
-    fmt::print("{:<42}{:>14}{:>14}\n", g.name, Grouped(g.stored), Grouped(g.xz));
+    Print("{:<42}{:>14}{:>14}\n", g.name, Grouped(g.stored), Grouped(g.xz));
     sum.stored += g.stored;
     sum.xz += g.xz;
   }
-  fmt::print("{:<42}{:>14}{:>14}\n", sum.name, Grouped(sum.stored), Grouped(sum.xz));
-  fmt::print("{:<42}{:>14}{:>14}\n", "all in one", "", Grouped(sizes.together));
+  Print("{:<42}{:>14}{:>14}\n", sum.name, Grouped(sum.stored), Grouped(sum.xz));
+  Print("{:<42}{:>14}{:>14}\n", "all in one", "", Grouped(sizes.together));
 }
 
 nlohmann::ordered_json ToJson(const XzSizes& sizes) {

@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "artifact/byte_table.h"
+#include "artifact/json.h"
 #include "artifact/sha256.h"
 #include "artifact/token_shard.h"
 #include "tools/data_split.h"
@@ -86,7 +87,8 @@ class Checker {
   Status LoadTokenizer() {
     std::string path = settings_.tokenizer_path;
     const fs::path beside = folder_ / "tokenizer.model";
-    if (path.empty() && fs::exists(beside)) path = beside.string();
+    if (std::error_code unknown; path.empty() && fs::exists(beside, unknown))
+      path = beside.string();
     if (path.empty()) {
       if (settings_.documents)
         return {Code::kUsage, "documents can be compared only with the tokenizer at hand"};
@@ -195,7 +197,7 @@ class Checker {
     std::unordered_set<std::string> validation;
     for (const std::string name : {"val", "train"}) {
       const fs::path path = HashListOf(splits_[name]);
-      if (!fs::exists(path)) return {};
+      if (std::error_code unknown; !fs::exists(path, unknown)) return {};
       std::ifstream in(path);
       uint64_t count = 0, shared = 0;
       for (std::string line; std::getline(in, line); ++count) {
@@ -224,14 +226,18 @@ class Checker {
 
   Status CompareDescription() {
     const fs::path path = folder_ / "dataset.json";
-    if (!fs::exists(path)) return {};
-    std::ifstream in(path);
-    const auto described = nlohmann::json::parse(in, nullptr, /*allow_exceptions=*/false);
-    if (!described.is_object()) {
-      Problem(path.string() + ": is not JSON");
+    if (std::error_code unknown; !fs::exists(path, unknown)) return {};
+    const Result<nlohmann::json> read = ReadJson(path.string());
+    if (!read.ok()) {
+      if (read.status().code() != Code::kBadData) return read.status();
+      Problem(read.status().message());
       return {};
     }
-    if (tokenizer_ && described.value("/tokenizer/sha256"_json_pointer, "") != tokenizer_digest_) {
+    const nlohmann::json& described = *read;
+    const auto* tokenizer = JsonField(described, "tokenizer");
+    const Result<std::string> digest =
+        JsonText(tokenizer == nullptr ? described : *tokenizer, "sha256");
+    if (tokenizer_ && (!digest.ok() || *digest != tokenizer_digest_)) {
       Problem(path.string() + ": the shards were made with another tokenizer");
     }
     for (const auto& [name, split] : splits_) {
@@ -243,12 +249,15 @@ class Checker {
 
   Status CompareDigest(const nlohmann::json& described, const std::string& split,
                        const std::string& shard) {
-    const nlohmann::json::json_pointer at("/" + split + "/shards");
+    const auto* facts = JsonField(described, split);
+    const auto* entries = facts == nullptr ? nullptr : JsonField(*facts, "shards");
     const std::string file = fs::path(shard).filename().string();
-    for (const auto& entry : described.value(at, nlohmann::json::array())) {
-      if (!entry.is_object() || entry.value("file", "") != file) continue;
+    const nlohmann::json none = nlohmann::json::array();
+    for (const auto& entry : entries != nullptr && entries->is_array() ? *entries : none) {
+      const Result<std::string> name = JsonText(entry, "file"), said = JsonText(entry, "sha256");
+      if (!name.ok() || *name != file) continue;
       GOLF_ASSIGN(const std::string digest, Sha256OfFile(shard));
-      if (entry.value("sha256", "") != digest)
+      if (!said.ok() || *said != digest)
         Problem(shard + ": its SHA-256 is not the one in dataset.json");
       return {};
     }

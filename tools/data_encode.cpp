@@ -8,6 +8,7 @@
 
 #include "artifact/byte_table.h"
 #include "artifact/file.h"
+#include "artifact/json.h"
 #include "artifact/sha256.h"
 #include "tools/data_shards.h"
 
@@ -196,8 +197,8 @@ Result<nlohmann::ordered_json> EncodeInto(const fs::path& folder, const EncodeSe
       {"train", train.Describe()},
       {"val", validation.Describe()},
   };
-  GOLF_TRY(
-      WriteFileAtomically((folder / "dataset.json").string(), AsBytes(description.dump(1) + "\n")));
+  GOLF_TRY(WriteFileAtomically((folder / "dataset.json").string(),
+                               AsBytes(DumpJson(description, 1) + "\n")));
   return description;
 }
 

@@ -1,12 +1,12 @@
 // golf-data: text -> tokenizer and token shards; says what is in shards and whether they are sound.
 #include <fmt/format.h>
 
-#include <iostream>
 #include <map>
 
 #include "tools/cli.h"
 #include "tools/data_check.h"
 #include "tools/data_encode.h"
+#include "tools/output_guard.h"
 
 namespace golf {
 namespace {
@@ -109,21 +109,22 @@ void AddTokenizerFlags(CLI::App& app, TokenizerSettings& tokenizer, EncodeSettin
 }
 
 Status PrintDataset(const EncodeSettings& settings, const OutputFlags& output) {
+  GOLF_TRY(CheckOutputs({}, NamedPaths("the input", settings.source.files)));
   GOLF_ASSIGN(const auto facts, EncodeDataset(settings, output));
   if (output.json) {
-    std::cout << facts.dump(2) << "\n";
+    PrintJson(facts);
     return {};
   }
   for (const char* name : {"train", "val"}) {
     const auto& split = facts[name];
-    fmt::print("{:<6}{} shards, {} documents, {} tokens, {} bytes of text, {} counted\n", name,
-               split["shards"].size(), Grouped(split["documents"]), Grouped(split["tokens"]),
-               Grouped(split["text_bytes"]), Grouped(split["counted_bytes"]));
+    Print("{:<6}{} shards, {} documents, {} tokens, {} bytes of text, {} counted\n", name,
+          split["shards"].size(), Grouped(split["documents"]), Grouped(split["tokens"]),
+          Grouped(split["text_bytes"]), Grouped(split["counted_bytes"]));
   }
   const uint64_t left_out = facts["left_out_as_copies_of_validation"];
   if (left_out > 0)
-    fmt::print("{} documents left out of training: their text is in val\n", Grouped(left_out));
-  fmt::print("written to {}\n", settings.output);
+    Print("{} documents left out of training: their text is in val\n", Grouped(left_out));
+  Print("written to {}\n", settings.output);
   return {};
 }
 
@@ -131,33 +132,33 @@ void PrintShards(const nlohmann::ordered_json& facts, const std::string& name) {
   if (!facts.contains(name)) return;
   const auto& split = facts[name];
   for (const auto& shard : split["shards"]) {
-    fmt::print("{}: {} tokens, {} documents\n", shard["file"].get<std::string>(),
-               Grouped(shard["tokens"]), Grouped(shard["documents"]));
+    Print("{}: {} tokens, {} documents\n", shard["file"].get<std::string>(),
+          Grouped(shard["tokens"]), Grouped(shard["documents"]));
   }
-  fmt::print("{:<7} {} tokens ({} targets), {} documents, the longest {} tokens, {} ids in use",
-             name, Grouped(split["tokens"]), Grouped(split["targets"]), Grouped(split["documents"]),
-             Grouped(split["longest_document"]), Grouped(split["ids_used"]));
-  if (split.contains("bytes")) fmt::print(", {} bytes", Grouped(split["bytes"]));
-  fmt::print("\n");
+  Print("{:<7} {} tokens ({} targets), {} documents, the longest {} tokens, {} ids in use", name,
+        Grouped(split["tokens"]), Grouped(split["targets"]), Grouped(split["documents"]),
+        Grouped(split["longest_document"]), Grouped(split["ids_used"]));
+  if (split.contains("bytes")) Print(", {} bytes", Grouped(split["bytes"]));
+  Print("\n");
 }
 
 Status PrintCheck(const CheckSettings& settings, const OutputFlags& output) {
   GOLF_ASSIGN(CheckReport report, CheckShards(settings, output));
   if (output.json) {
     report.facts["problems"] = report.problems;
-    std::cout << report.facts.dump(2) << "\n";
+    PrintJson(report.facts);
   } else {
     for (const char* name : {"train", "val", "shards"}) PrintShards(report.facts, name);
     if (report.facts.contains("documents_in_both_splits")) {
-      fmt::print("documents in both splits: {}\n",
-                 report.facts["documents_in_both_splits"].get<uint64_t>());
+      Print("documents in both splits: {}\n",
+            report.facts["documents_in_both_splits"].get<uint64_t>());
     }
     if (report.facts.contains("documents_compared")) {
-      fmt::print("documents compared: {}, of these decoding to their exact text: {}\n",
-                 Grouped(report.facts["documents_compared"]),
-                 Grouped(report.facts["documents_decoding_to_their_exact_text"]));
+      Print("documents compared: {}, of these decoding to their exact text: {}\n",
+            Grouped(report.facts["documents_compared"]),
+            Grouped(report.facts["documents_decoding_to_their_exact_text"]));
     }
-    for (const auto& problem : report.problems) fmt::print("problem: {}\n", problem);
+    for (const auto& problem : report.problems) Print("problem: {}\n", problem);
   }
   if (report.problems.empty()) return {};
   return {Code::kBadData,
@@ -203,6 +204,7 @@ int Main(int argc, char** argv) {
   std::string model_path;
   sub = command("train-tokenizer", "Train a SentencePiece BPE tokenizer", [&]() -> Status {
     learn.train_tokenizer = learn_tokenizer;
+    GOLF_TRY(CheckOutputs({{"--output", model_path}}, NamedPaths("the input", learn.source.files)));
     return TrainTokenizerFile(learn, model_path, output);
   });
   AddInputFlags(*sub, learn);

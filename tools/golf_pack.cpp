@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <iostream>
 #include <optional>
 
 #include "artifact/artifact.h"
@@ -12,11 +11,13 @@
 #include "artifact/budget.h"
 #include "artifact/file.h"
 #include "artifact/fit.h"
+#include "artifact/hessians.h"
 #include "artifact/packing.h"
 #include "artifact/size_report.h"
 #include "artifact/stream_coder.h"
 #include "kernels/threads.h"
 #include "tools/cli.h"
+#include "tools/output_guard.h"
 #include "tools/pack_hessians.h"
 #include "tools/pack_input.h"
 #include "tools/pack_report.h"
@@ -148,7 +149,7 @@ Status CheckOnly(const Flags& f) {
     nlohmann::ordered_json json{{"artifact", f.check}, {"content_hash", artifact.content_hash()}};
     json.update(ToJson(report));
     AddBudget(budget, json);
-    std::cout << json.dump(2) << "\n";
+    PrintJson(json);
   } else {
     if (!budget.Check().ok()) PrintGroups(report);
     PrintBudget(budget);
@@ -181,8 +182,9 @@ struct Packed {
   double seconds = 0;  // of choosing codes and compressing them; calibration counts apart
 };
 
-void Print(const Flags& f, const PackInput& input, const Packed& packed, const TrainClock& clock,
-           const Artifact& artifact, const Budget& budget, bool written) {
+void PrintReport(const Flags& f, const PackInput& input, const Packed& packed,
+                 const TrainClock& clock, const Artifact& artifact, const Budget& budget,
+                 bool written) {
   const SizeReport report = MakeSizeReport(artifact);
   if (f.print.json) {
     nlohmann::ordered_json json{{"input", f.input.path}, {"weights", input.weights_name},
@@ -200,23 +202,23 @@ void Print(const Flags& f, const PackInput& input, const Packed& packed, const T
     json["seconds"] = packed.seconds;
     json.update(ToJson(report));
     AddBudget(budget, json);
-    std::cout << json.dump(2) << "\n";
+    PrintJson(json);
     return;
   }
-  fmt::print("{}: {} weights in {} tensors, packed as {}\n\n", f.input.path,
-             Grouped(input.weights.parameter_count()), artifact.table().size(), f.preset);
+  Print("{}: {} weights in {} tensors, packed as {}\n\n", f.input.path,
+        Grouped(input.weights.parameter_count()), artifact.table().size(), f.preset);
   if (packed.fit) PrintPath(*packed.fit);
   PrintGains(packed.gains);
   if (f.dry_run) {
     PrintTree(LeavesOf(report));
-    fmt::print("\n");
+    Print("\n");
   }
   PrintGroups(report);
   PrintBudget(budget);
   if (clock.steps)
-    fmt::print("\ntrained for {:.1f} s, calibrated for {:.1f} s", *clock.steps, clock.calibration);
-  fmt::print("\npacked in {}\n", Duration(packed.seconds));
-  if (written) fmt::print("written to {}\ncontent hash {}\n", f.output, artifact.content_hash());
+    Print("\ntrained for {:.1f} s, calibrated for {:.1f} s", *clock.steps, clock.calibration);
+  Print("\npacked in {}\n", Duration(packed.seconds));
+  if (written) Print("written to {}\ncontent hash {}\n", f.output, artifact.content_hash());
 }
 
 Status CheckFlags(const Flags& f) {
@@ -258,13 +260,29 @@ Result<Packed> PackWeights(const Flags& f, const Packing& packing,
   return packed;
 }
 
+Status CheckFiles(const Flags& f) {
+  std::vector<NamedPath> inputs = NamedPaths("--code", f.code);
+  const bool shards = f.hessians.calibrate != kCalibrateSelf;
+  inputs.insert(inputs.end(), {{"the input", f.input.path},
+                               {"--recipe", f.input.recipe},
+                               {"--tokenizer", f.input.tokenizer},
+                               {"--calibrate", shards ? f.hessians.calibrate : ""},
+                               {"--hessians", f.hessians.file}});
+  return CheckOutputs(
+      {{"--output", f.dry_run ? "" : f.output}, {"--save-hessians", f.hessians.save}}, inputs);
+}
+
 Status Pack(const Flags& f) {
   GOLF_TRY(CheckFlags(f));
+  GOLF_TRY(CheckFiles(f));
   GOLF_ASSIGN(const Packing packing, FindPacking(f.preset));
   GOLF_ASSIGN(const PackInput input, LoadPackInput(f.input));
   GOLF_ASSIGN(Budget budget,
               MakeBudget(f, 0));  // before the work: a missing code file costs no minute
   GOLF_ASSIGN(const std::optional<HessianSet> hessians, LoadHessians(f.hessians, input, f.print));
+  // What can be reported in spite of a full disk is reported.
+  const Status saved =
+      f.hessians.save.empty() ? Status() : WriteHessians(f.hessians.save, *hessians);
   const TrainClock clock{input.train_seconds,
                          hessians && hessians->took_data() ? hessians->seconds : 0};
   GOLF_TRY(clock.Check(f.max_train_seconds, f.over_time));
@@ -290,9 +308,11 @@ Status Pack(const Flags& f) {
   budget.artifact_bytes = bytes.size();
   Status fits = CheckBudget(budget);
   const bool write = fits.ok() && !f.dry_run;
-  if (write) GOLF_TRY(WriteFileAtomically(f.output, bytes));
-  Print(f, input, packed, clock, artifact, budget, write);
-  return fits;
+  const Status written = write ? WriteFileAtomically(f.output, bytes) : Status();
+  PrintReport(f, input, packed, clock, artifact, budget, write && written.ok());
+  GOLF_TRY(fits);
+  GOLF_TRY(written);
+  return saved;
 }
 
 int Main(int argc, char** argv) {

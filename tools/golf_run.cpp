@@ -2,13 +2,13 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "artifact/artifact.h"
 #include "artifact/file.h"
+#include "artifact/json.h"
 #include "artifact/sha256.h"
 #include "artifact/token_shard.h"
 #include "kernels/table.h"
@@ -20,6 +20,7 @@
 #include "runtime/receipt.h"
 #include "schemas/program_generated.h"
 #include "tools/cli.h"
+#include "tools/output_guard.h"
 #include "tools/run_checks.h"
 #include "tools/run_limits.h"
 #include "tools/time_limit.h"
@@ -143,6 +144,38 @@ class ProgressObserver : public EvalObserver {
   std::optional<double> max_seconds_;  // until it was exceeded
 };
 
+// Keeps the first failure to write for the end of the run and asks the observer no more.
+class PatientObserver : public EvalObserver {
+ public:
+  explicit PatientObserver(EvalObserver& observer) : observer_(observer) {}
+
+  const Status& failed() const { return failed_; }
+  Status Scored(const ScoredWindow& window) override {
+    return Ask([&] { return observer_.Scored(window); });
+  }
+  Status Updated(const TrainUpdate& update) override {
+    return Ask([&] { return observer_.Updated(update); });
+  }
+  Status Trained(const TrainedChunk& chunk) override {
+    return Ask([&] { return observer_.Trained(chunk); });
+  }
+
+ private:
+  template <class Question>
+  Status Ask(const Question& question) {
+    if (failed_.ok()) failed_ = question();
+    if (failed_.code() == Code::kIo && !warned_) {
+      Warn(failed_.message() + "; the run goes on to its score");
+      warned_ = true;
+    }
+    return failed_.code() == Code::kIo ? Status() : failed_;
+  }
+
+  EvalObserver& observer_;
+  Status failed_;
+  bool warned_ = false;
+};
+
 struct Network {
   std::unique_ptr<schema::ProgramT> program;
   TensorSet weights;
@@ -184,22 +217,18 @@ Result<TokenStream> LoadStream(const RunFlags& flags, const Network& network, Ru
 
 void PrintReport(const RunFacts& facts, const RunResult& result) {
   const ScoreSums& sums = result.sums;
-  fmt::print("artifact  {} bytes, sha256 {}\n", Grouped(facts.artifact_bytes),
-             facts.artifact_sha256);
-  fmt::print("scored    {} targets, {} bytes of text{}\n", Grouped(sums.targets),
-             Grouped(sums.bytes),
-             sums.targets > facts.targets ? fmt::format("; {} of them again (protocol reference)",
-                                                        Grouped(sums.targets - facts.targets))
-                                          : "");
-  fmt::print("loss      {:.6f} nats per token\n", sums.loss_nats());
-  fmt::print("bpb       {:.6f} bits per byte\n", sums.bits_per_byte());
-  fmt::print(
-      "time      {}, {} tokens/s; first window after {}; peak memory {} bytes\n",
-      Duration(result.scoring_seconds),
-      Grouped(static_cast<uint64_t>(static_cast<double>(sums.targets) / result.scoring_seconds)),
-      Duration(result.startup_seconds), Grouped(result.peak_memory_bytes));
-  if (!result.audit_head_sha256.empty())
-    fmt::print("audit     head {}\n", result.audit_head_sha256);
+  Print("artifact  {} bytes, sha256 {}\n", Grouped(facts.artifact_bytes), facts.artifact_sha256);
+  Print("scored    {} targets, {} bytes of text{}\n", Grouped(sums.targets), Grouped(sums.bytes),
+        sums.targets > facts.targets ? fmt::format("; {} of them again (protocol reference)",
+                                                   Grouped(sums.targets - facts.targets))
+                                     : "");
+  Print("loss      {:.6f} nats per token\n", sums.loss_nats());
+  Print("bpb       {:.6f} bits per byte\n", sums.bits_per_byte());
+  Print("time      {}, {} tokens/s; first window after {}; peak memory {} bytes\n",
+        Duration(result.scoring_seconds),
+        Rate(static_cast<double>(sums.targets) / result.scoring_seconds),
+        Duration(result.startup_seconds), Grouped(result.peak_memory_bytes));
+  if (!result.audit_head_sha256.empty()) Print("audit     head {}\n", result.audit_head_sha256);
 }
 
 Status PrintPlan(const ExecutorFactory& factory, const RunFlags& flags, const RunFacts& facts) {
@@ -209,18 +238,29 @@ Status PrintPlan(const ExecutorFactory& factory, const RunFlags& flags, const Ru
   options.length = facts.rule.length;
   options.scored_rows = facts.rule.stride;
   GOLF_ASSIGN(const std::unique_ptr<Executor> executor, factory(options));
-  fmt::print("{}\n{} bytes\n", executor->PlanTable(), Grouped(executor->arena_bytes()));
+  PrintText(executor->PlanTable() + "\n");
+  Print("{} bytes\n", Grouped(executor->arena_bytes()));
   return {};
 }
 
 // Where the processes run on several machines, their files may not be the same.
 Status CheckSameInputs(const RunFacts& facts, ProcessGroup& group) {
-  const std::string inputs = ToJson(facts).dump();
+  const std::string inputs = DumpJson(ToJson(facts));
   return group.CheckSame(std::as_bytes(std::span(inputs)),
                          {Code::kBadData, "has another artifact or other shards than rank 0"});
 }
 
+// Rank 0 writes.
+Status CheckFiles(const RunFlags& flags) {
+  std::vector<NamedPath> inputs = NamedPaths("the shards", flags.shards);
+  for (const NamedPath& code : NamedPaths("--code", flags.limits.code)) inputs.push_back(code);
+  inputs.insert(inputs.end(),
+                {{"the artifact", flags.artifact}, {"--packing", flags.limits.packing}});
+  return CheckOutputs({{"--audit", flags.audit}, {"--receipt", flags.receipt}}, inputs);
+}
+
 Status Run(const RunFlags& flags, ProcessGroup& group) {
+  if (group.rank() == 0) GOLF_TRY(CheckFiles(flags));
   if (flags.threads > 0) SetThreads(flags.threads);
   StopRequested();
   GOLF_ASSIGN(const KernelTable* kernels, CpuKernels());
@@ -264,32 +304,37 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
   if (!flags.audit.empty() && group.rank() == 0) {
     GOLF_ASSIGN(audit, AuditLog::Create(flags.audit, facts));
   }
-  ProgressObserver progress(flags, facts, windows, steps);
-  std::vector<EvalObserver*> observers = {&progress};
-  if (audit != nullptr) observers.push_back(audit.get());
+  std::optional<ProgressObserver> progress(std::in_place, flags, facts, windows, steps);
+  std::vector<EvalObserver*> observers = {&*progress};
+  std::optional<PatientObserver> patient;
+  if (audit != nullptr) observers.push_back(&patient.emplace(*audit));
 
   RunResult result;
   result.startup_seconds = SecondsSince(kProgramStart);
   const Clock::time_point start = Clock::now();
   GOLF_ASSIGN(result.sums, Evaluate(evaluation, scorer, trainer ? &*trainer : nullptr, observers));
+  progress.reset();                 // its last line comes before the results
   if (group.rank() > 0) return {};  // what follows is rank 0's to say
   result.scoring_seconds = SecondsSince(start);
   result.peak_memory_bytes = PeakMemoryBytes();
-  if (audit != nullptr) {
-    GOLF_TRY(audit->Finish());
-    result.audit_head_sha256 = audit->head_sha256();
-  }
+  Status audited = patient ? patient->failed() : Status();
+  if (audit != nullptr && audited.ok()) audited = audit->Finish();
+  if (audit != nullptr && audited.ok()) result.audit_head_sha256 = audit->head_sha256();
   const std::string receipt =
-      Receipt(facts, network.limits, result,
-              DescribePlatform(kernels->instructions, Threads(), group.size()))
-          .dump(2) +
+      DumpJson(Receipt(facts, network.limits, result,
+                       DescribePlatform(kernels->instructions, Threads(), group.size())),
+               2) +
       "\n";
-  if (!flags.receipt.empty()) GOLF_TRY(WriteFileAtomically(flags.receipt, AsBytes(receipt)));
+  // A score that took hours is printed even if it cannot be written.
+  const Status written =
+      flags.receipt.empty() ? Status() : WriteFileAtomically(flags.receipt, AsBytes(receipt));
   if (flags.output.json) {
-    std::cout << receipt;
+    PrintText(receipt);
   } else {
     PrintReport(facts, result);
   }
+  GOLF_TRY(audited);
+  GOLF_TRY(written);
   return CheckSeconds("the evaluation", result.seconds(), "--max-eval-seconds",
                       network.limits.max_eval_seconds, flags.limits.over_time);
 }

@@ -1,16 +1,20 @@
 // golf-train: recipe + token shards -> checkpoints of a trained network.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <map>
 #include <optional>
 
+#include "artifact/json.h"
 #include "kernels/table.h"
 #include "kernels/threads.h"
 #include "tools/cli.h"
+#include "tools/output_guard.h"
 #include "tools/time_limit.h"
 #include "tools/together.h"
 #include "tools/train_report.h"
 #include "trainer/evaluate_weights.h"
+#include "trainer/output_folder.h"
 #include "trainer/training_run.h"
 
 namespace golf {
@@ -177,7 +181,7 @@ class Reporter : public TrainingObserver {
 
  private:
   void Say(const std::string& line) const {
-    if (!output_.json && !output_.quiet) fmt::print(stderr, "{}\n", line);
+    if (!output_.json && !output_.quiet) golf::Say(line);
   }
 
   OutputFlags output_;
@@ -190,7 +194,7 @@ class Reporter : public TrainingObserver {
 Status PrintRecipe(const TrainingOptions& options) {
   if (options.recipe.empty()) return {Code::kUsage, "--print-recipe needs --recipe"};
   GOLF_ASSIGN(const Recipe recipe, LoadRecipe(options.recipe, options.overrides));
-  fmt::print("{}", recipe.text);
+  PrintText(recipe.text);
   return {};
 }
 
@@ -210,8 +214,31 @@ Status Evaluate(const Flags& f, ProcessGroup& group) {
               EvaluateWeights(
                   *kernels, options, [] { return !StopRequested(); }, group));
   const nlohmann::ordered_json result = DescribeEvaluation(evaluated);
-  fmt::print("{}", f.output.json ? result.dump(2) + "\n" : EvaluationText(evaluated));
+  PrintText(f.output.json ? DumpJson(result, 2) + "\n" : EvaluationText(evaluated));
   return {};
+}
+
+// Rank 0 writes. The folder is made first: files may be wanted in it.
+Status CheckFiles(const TrainingOptions& t) {
+  std::vector<NamedPath> outputs = {{"--export", t.export_path}, {"--save-hessians", t.hessians}};
+  if (!t.out.empty()) {
+    std::error_code unknown;
+    std::filesystem::create_directories(t.out, unknown);  // OutputFolder says what is wrong
+    for (const NamedPath& output : outputs) {
+      const auto at = std::filesystem::path(output.path);
+      const auto folder = at.has_parent_path() ? at.parent_path() : ".";
+      if (!OutputFolder::IsReserved(at.filename().string()) ||
+          !std::filesystem::equivalent(folder, t.out, unknown))
+        continue;
+      return {Code::kUsage, fmt::format("{} {} is a name of --out's own files; choose another",
+                                        output.name, output.path)};
+    }
+  }
+  std::vector<NamedPath> inputs = NamedPaths("--data", t.data);
+  for (const NamedPath& path : NamedPaths("--val", t.validation)) inputs.push_back(path);
+  inputs.insert(inputs.end(),
+                {{"--recipe", t.recipe}, {"--tokenizer", t.tokenizer}, {"--init", t.init}});
+  return CheckOutputs(outputs, inputs);
 }
 
 Status Train(Flags& f, ProcessGroup& group) {
@@ -230,6 +257,7 @@ Status Train(Flags& f, ProcessGroup& group) {
   if (f.dry_run) options.out.clear();
   if (f.resume) options.start = StartMode::kResume;
   if (f.fresh) options.start = StartMode::kFresh;
+  if (group.rank() == 0) GOLF_TRY(CheckFiles(options));
   if (f.threads > 0) SetThreads(f.threads);
   StopRequested();  // from here on a signal ends with a checkpoint
 
@@ -239,21 +267,23 @@ Status Train(Flags& f, ProcessGroup& group) {
               TrainingRun::Prepare(*kernels, options, reporter, group));
   if (f.dry_run) {
     GOLF_ASSIGN(const nlohmann::ordered_json plan, DescribePlan(*run));
-    fmt::print("{}", f.output.json ? plan.dump(2) + "\n"
-                                   : PlanText(plan, run->trainer().executor().PlanTable()));
+    PrintText(f.output.json ? DumpJson(plan, 2) + "\n"
+                            : PlanText(plan, run->trainer().executor().PlanTable()));
     return {};
   }
   reporter.Start(*run);
-  Status status = run->Run();
+  const Status status = run->Run();
   reporter.Finish();
-  if (!status.ok()) return status;
+  // A trained network is reported even if a file of it cannot be written.
+  if (!status.ok() && !(status.code() == Code::kIo && run->Finished())) return status;
   nlohmann::ordered_json result = DescribeResult(*run, reporter.summary());
   const double seconds = run->train_seconds() + run->calibration_seconds();
   if (f.max_train_seconds) {
     result["max_train_seconds"] = *f.max_train_seconds;
     result["over_time"] = seconds > *f.max_train_seconds;
   }
-  fmt::print("{}", f.output.json ? result.dump(2) + "\n" : ResultText(result));
+  PrintText(f.output.json ? DumpJson(result, 2) + "\n" : ResultText(result));
+  GOLF_TRY(status);
   if (group.rank() > 0) return {};  // rank 0's clock counts
   return CheckSeconds("training", seconds, "--max-train-seconds", f.max_train_seconds, f.over_time);
 }

@@ -26,7 +26,7 @@ Result<AuditEvidence> EvidenceOf(const InspectAuditFlags& flags) {
   return evidence;
 }
 
-void PrintJson(const AuditReport& report) {
+void PrintReportJson(const AuditReport& report) {
   const nlohmann::ordered_json json = {{"artifact_sha256", report.artifact_sha256},
                                        {"audit_head_sha256", report.head_sha256},
                                        {"protocol", report.protocol},
@@ -40,24 +40,24 @@ void PrintJson(const AuditReport& report) {
                                        {"updates", report.updates},
                                        {"val_loss", report.loss_nats},
                                        {"val_bpb", report.bits_per_byte}};
-  fmt::print("{}\n", json.dump(2));
+  PrintJson(json);
 }
 
-void PrintText(const AuditReport& report) {
-  fmt::print("valid     every target is scored, and before it is trained on\n");
+void PrintReport(const AuditReport& report) {
+  Print("valid     every target is scored, and before it is trained on\n");
   if (report.repeated > 0) {
-    fmt::print(
+    Print(
         "but       {} scores of the last targets count again (protocol reference): not one pass\n",
         Grouped(report.repeated));
   }
-  fmt::print("records   {} of scores, {} of training with {} updates\n",
-             Grouped(report.score_records), Grouped(report.train_records), Grouped(report.updates));
-  fmt::print("scored    {} targets, {} bytes{}\n", Grouped(report.targets), Grouped(report.bytes),
-             report.bytes_recounted ? ", as counted again from the text" : "");
-  fmt::print("loss      {:.6f} nats per token\n", report.loss_nats);
-  fmt::print("bpb       {:.6f} bits per byte\n", report.bits_per_byte);
-  fmt::print("artifact  {}\n", report.artifact_sha256);
-  fmt::print("head      {}\n", report.head_sha256);
+  Print("records   {} of scores, {} of training with {} updates\n", Grouped(report.score_records),
+        Grouped(report.train_records), Grouped(report.updates));
+  Print("scored    {} targets, {} bytes{}\n", Grouped(report.targets), Grouped(report.bytes),
+        report.bytes_recounted ? ", as counted again from the text" : "");
+  Print("loss      {:.6f} nats per token\n", report.loss_nats);
+  Print("bpb       {:.6f} bits per byte\n", report.bits_per_byte);
+  Print("artifact  {}\n", report.artifact_sha256);
+  Print("head      {}\n", report.head_sha256);
 }
 
 }  // namespace
@@ -84,9 +84,9 @@ Status InspectAudit(const InspectAuditFlags& flags) {
   GOLF_ASSIGN(const AuditEvidence evidence, EvidenceOf(flags));
   GOLF_ASSIGN(const AuditReport report, VerifyAudit(flags.log, evidence));
   if (flags.output.json) {
-    PrintJson(report);
+    PrintReportJson(report);
   } else {
-    PrintText(report);
+    PrintReport(report);
   }
   return {};
 }

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <iostream>
-
 #include "artifact/artifact.h"
 #include "artifact/checkpoint.h"
 #include "artifact/safetensors.h"
@@ -11,6 +9,7 @@
 #include "runtime/weights.h"
 #include "schemas/program_generated.h"
 #include "tools/compare_xz.h"
+#include "tools/output_guard.h"
 #include "tools/pack_input.h"
 #include "tools/size_tables.h"
 
@@ -40,20 +39,20 @@ Result<ordered_json> NetworkFacts(const InspectFlags& f, std::span<const uint8_t
 }
 
 void PrintNetwork(const ordered_json& n) {
-  fmt::print(
-      "network       {}: {} weights in {} tensors, {} operations, vocabulary {}, window {}\n",
-      n["name"].get<std::string>(), Grouped(n["weights"]), n["tensors"].get<size_t>(),
-      n["operations"].get<size_t>(), n["vocab_size"].get<uint32_t>(), n["window"].get<uint32_t>());
+  Print("network       {}: {} weights in {} tensors, {} operations, vocabulary {}, window {}\n",
+        n["name"].get<std::string>(), Grouped(n["weights"]), n["tensors"].get<size_t>(),
+        n["operations"].get<size_t>(), n["vocab_size"].get<uint32_t>(),
+        n["window"].get<uint32_t>());
 }
 
 void PrintTokenizer(const TokenizerInfo& tokenizer) {
   if (tokenizer.byte_table.size() == 0) return;
-  fmt::print("tokenizer     {} pieces, sha256 {}\n", tokenizer.byte_table.size(), tokenizer.sha256);
+  Print("tokenizer     {} pieces, sha256 {}\n", tokenizer.byte_table.size(), tokenizer.sha256);
 }
 
 void PrintVerdict(const InspectFlags& f) {
   if (f.verify)
-    fmt::print("\nverified: structure, every checksum, and that the weights are the network's\n");
+    Print("\nverified: structure, every checksum, and that the weights are the network's\n");
 }
 
 Status Export(const InspectFlags& f, std::span<const TensorView> weights) {
@@ -66,7 +65,7 @@ Status InspectArtifact(const InspectFlags& f) {
   const std::vector<TensorView> weights = artifact.tensors();
   GOLF_ASSIGN(const ordered_json network, NetworkFacts(f, artifact.program_bytes(), weights));
   GOLF_ASSIGN(std::vector<CodeFile> code, MeasureCode(f.code));
-  GOLF_TRY(Export(f, weights));
+  const Status exported = Export(f, weights);
   const Budget budget{artifact.file_bytes(), std::move(code), f.max_bytes};
   const SizeReport report = MakeSizeReport(artifact);
   const Provenance& made = artifact.provenance();
@@ -82,31 +81,32 @@ Status InspectArtifact(const InspectFlags& f) {
     json.update(ToJson(report));
     if (f.compare_xz) json["xz"] = ToJson(CompareXz(artifact, report));
     AddBudget(budget, json);
-    std::cout << json.dump(2) << "\n";
+    PrintJson(json);
   } else {
-    fmt::print("artifact      {}: {} bytes, content hash {}\n", f.path,
-               Grouped(artifact.file_bytes()), artifact.content_hash());
+    Print("artifact      {}: {} bytes, content hash {}\n", f.path, Grouped(artifact.file_bytes()),
+          artifact.content_hash());
     PrintNetwork(network);
     PrintTokenizer(artifact.tokenizer());
-    fmt::print("made by       {}: packing {} of {} weights, step {}\n\n", made.producer,
-               made.packing, made.weights, made.step);
+    Print("made by       {}: packing {} of {} weights, step {}\n\n", made.producer, made.packing,
+          made.weights, made.step);
     PrintTree(LeavesOf(report));
-    fmt::print("\n");
+    Print("\n");
     PrintGroups(report);
     PrintBudget(budget);
     if (f.compare_xz) PrintXz(CompareXz(artifact, report));
     PrintVerdict(f);
   }
-  return f.max_bytes == 0 ? Status() : budget.Check();
+  if (f.max_bytes > 0) GOLF_TRY(budget.Check());
+  return exported;
 }
 
 void PrintCheckpoint(const Checkpoint& checkpoint, const ordered_json& network) {
   const CheckpointContents& contents = checkpoint.contents();
-  fmt::print("checkpoint    {}: {} bytes\n", checkpoint.path(), Grouped(checkpoint.file_bytes()));
+  Print("checkpoint    {}: {} bytes\n", checkpoint.path(), Grouped(checkpoint.file_bytes()));
   PrintNetwork(network);
   PrintTokenizer(contents.tokenizer);
-  for (const auto& [name, value] : contents.integers) fmt::print("{:<13} {}\n", name, value);
-  for (const auto& [name, value] : contents.reals) fmt::print("{:<13} {}\n", name, value);
+  for (const auto& [name, value] : contents.integers) Print("{:<13} {}\n", name, value);
+  for (const auto& [name, value] : contents.reals) Print("{:<13} {}\n", name, value);
   for (const TensorGroup& group : contents.groups) {
     std::vector<TreeLeaf> leaves;
     uint64_t bytes = 0;
@@ -115,7 +115,7 @@ void PrintCheckpoint(const Checkpoint& checkpoint, const ordered_json& network) 
           {std::string(t.name), ShapeText(t.shape) + ", fp32", t.data.size(), t.data.size_bytes()});
       bytes += t.data.size_bytes();
     }
-    fmt::print("\ngroup {}: {} tensors, {} bytes\n", group.name, leaves.size(), Grouped(bytes));
+    Print("\ngroup {}: {} tensors, {} bytes\n", group.name, leaves.size(), Grouped(bytes));
     PrintTree(leaves);
   }
 }
@@ -157,14 +157,14 @@ Status InspectCheckpoint(const InspectFlags& f) {
   GOLF_ASSIGN(const std::string group, CheckpointGroup(checkpoint, f.weights));
   const std::span<const TensorView> weights = checkpoint.contents().group(group);
   GOLF_ASSIGN(const ordered_json network, NetworkFacts(f, checkpoint.contents().program, weights));
-  GOLF_TRY(Export(f, weights));
+  const Status exported = Export(f, weights);
   if (f.output.json) {
-    std::cout << CheckpointJson(checkpoint, network).dump(2) << "\n";
+    PrintJson(CheckpointJson(checkpoint, network));
   } else {
     PrintCheckpoint(checkpoint, network);
     PrintVerdict(f);
   }
-  return {};
+  return exported;
 }
 
 }  // namespace
@@ -172,6 +172,9 @@ Status InspectCheckpoint(const InspectFlags& f) {
 Status InspectFile(const InspectFlags& flags) {
   if (flags.path.empty())
     return {Code::kUsage, "what is to be inspected? give a checkpoint or an artifact"};
+  std::vector<NamedPath> inputs = NamedPaths("--code", flags.code);
+  inputs.push_back({"the input", flags.path});
+  GOLF_TRY(CheckOutputs({{"--export", flags.export_path}}, inputs));
   GOLF_ASSIGN(const bool is_checkpoint, IsCheckpoint(flags.path));
   return is_checkpoint ? InspectCheckpoint(flags) : InspectArtifact(flags);
 }

@@ -13,8 +13,6 @@
 namespace golf {
 namespace {
 
-constexpr const char* kSelf = "self";
-
 // Windows of T tokens, one behind the other with a token between them, as the reference reads its samples; as many as
 // there are.
 Result<std::vector<int32_t>> ReadWindows(const std::string& shards, size_t windows, size_t length) {
@@ -52,7 +50,7 @@ Result<HessianSet> Calibrate(const HessianFlags& flags, const PackInput& input,
   GOLF_ASSIGN(const KernelTable* kernels, CpuKernels());
   const size_t length = program->window;
   std::vector<int32_t> ids;
-  if (flags.calibrate == kSelf) {
+  if (flags.calibrate == kCalibrateSelf) {
     Progress progress("generating", flags.windows * length, "tokens", output);
     GenerateOptions options;
     options.windows = flags.windows;
@@ -128,7 +126,6 @@ Result<std::optional<HessianSet>> LoadHessians(const HessianFlags& flags, const 
   }
   if (flags.calibrate.empty()) return std::optional<HessianSet>();
   GOLF_ASSIGN(HessianSet hessians, Calibrate(flags, input, output));
-  if (!flags.save.empty()) GOLF_TRY(WriteHessians(flags.save, hessians));
   return std::optional(std::move(hessians));
 }
 

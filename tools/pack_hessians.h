@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "artifact/hessians.h"
 #include "kernels/base/status.h"
@@ -11,6 +12,8 @@
 #include "tools/pack_input.h"
 
 namespace golf {
+
+inline constexpr std::string_view kCalibrateSelf = "self";  // a value of --calibrate
 
 struct HessianFlags {
   std::string file;       // of an earlier calibration
@@ -23,7 +26,7 @@ struct HessianFlags {
 
 void AddHessianFlags(CLI::App& app, HessianFlags& flags);
 
-// Nothing where no flag asks for it. kUsage for flags that do not go together, and for Hessians of another network.
+// Nothing where no flag asks for it; --save-hessians is left to the caller. kUsage for flags that do not go together, and for Hessians of another network.
 Result<std::optional<HessianSet>> LoadHessians(const HessianFlags& flags, const PackInput& input,
                                                const OutputFlags& output);
 

@@ -24,8 +24,8 @@ struct GainSum {
 
 void PrintLine(const std::string& name, const GainSum& sum) {
   const auto n = static_cast<double>(sum.matrices);
-  fmt::print("{:<42}{:>9}{:>15.3e}{:>15.3e}{:>15.3e}\n", name, sum.matrices, sum.nearest / n,
-             sum.reference / n, sum.chosen / n);
+  Print("{:<42}{:>9}{:>15.3e}{:>15.3e}{:>15.3e}\n", name, sum.matrices, sum.nearest / n,
+        sum.reference / n, sum.chosen / n);
 }
 
 }  // namespace
@@ -38,11 +38,11 @@ void PrintGains(std::span<const GptqGain> gains) {
     groups[GroupName(gain.name)].Add(gain);
     all.Add(gain);
   }
-  fmt::print("{:<42}{:>9}{:>15}{:>15}{:>15}\n", "error of outputs, share of their square",
-             "matrices", "nearest", "reference", "chosen");
+  Print("{:<42}{:>9}{:>15}{:>15}{:>15}\n", "error of outputs, share of their square", "matrices",
+        "nearest", "reference", "chosen");
   for (const auto& [name, sum] : groups) PrintLine(name, sum);
   PrintLine("mean of all", all);
-  fmt::print("\n");
+  Print("\n");
 }
 
 nlohmann::ordered_json ToJson(std::span<const GptqGain> gains) {
@@ -57,12 +57,12 @@ nlohmann::ordered_json ToJson(std::span<const GptqGain> gains) {
 }
 
 void PrintPath(const FitResult& fit) {
-  fmt::print("{:<52}{:>14}{:>13}\n", "tried", "bytes", "error");
+  Print("{:<52}{:>14}{:>13}\n", "tried", "bytes", "error");
   for (const FitTry& t : fit.path) {
-    fmt::print("{:<52}{:>14}{:>13}\n", t.what, Grouped(t.bytes),
-               t.loss > 0 ? fmt::format("{:.5f}", t.loss) : "");
+    Print("{:<52}{:>14}{:>13}\n", t.what, Grouped(t.bytes),
+          t.loss > 0 ? fmt::format("{:.5f}", t.loss) : "");
   }
-  fmt::print("\n");
+  Print("\n");
 }
 
 nlohmann::ordered_json ToJson(const FitResult& fit) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 namespace golf {
@@ -68,10 +67,10 @@ std::string Found(const CheckResult& result) {
                      result.worst);
 }
 
-void PrintText(const CheckResult& result) {
-  fmt::print("{:<14} {:<6} {}\n", Name(result.check), result.passed() ? "passed" : "FAILED",
-             Found(result));
-  if (!result.passed()) fmt::print("{:<21} {}\n", "", result.first_violation);
+void PrintResult(const CheckResult& result) {
+  Print("{:<14} {:<6} {}\n", Name(result.check), result.passed() ? "passed" : "FAILED",
+        Found(result));
+  if (!result.passed()) Print("{:<21} {}\n", "", result.first_violation);
 }
 
 Json ToJson(const CheckResult& result) {
@@ -118,7 +117,7 @@ Status RunChecks(const CheckFlags& flags, const OutputFlags& output, const RunFa
     progress.note = Name(check);
     GOLF_ASSIGN(const CheckResult result, checker->Run(check));
     results.push_back(ToJson(result));
-    if (!output.json) PrintText(result);
+    if (!output.json) PrintResult(result);
     if (!result.passed()) failed += fmt::format("{}{}", failed.empty() ? "" : ", ", Name(check));
   }
   if (output.json) {
@@ -126,7 +125,7 @@ Status RunChecks(const CheckFlags& flags, const OutputFlags& output, const RunFa
     json.update(ToJson(facts));
     json["passed"] = failed.empty();
     json["checks"] = std::move(results);
-    std::cout << json.dump(2) << "\n";
+    PrintJson(json);
   }
   if (failed.empty()) return {};
   return {Code::kBadData, fmt::format("{} did not pass: the score of this run would not be legal; "

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "artifact/budget.h"
-#include "artifact/file.h"
+#include "artifact/json.h"
 #include "artifact/sha256.h"
 
 namespace golf {
@@ -33,19 +33,17 @@ void AddLimitFlags(CLI::App& app, LimitFlags& flags) {
 
 namespace {
 
-constexpr size_t kMaxReportBytes = size_t{1} << 26;
-
 Result<Limits::Making> ReadMaking(const std::string& path, const Artifact& artifact) {
-  GOLF_ASSIGN(const std::vector<uint8_t> text, ReadFile(path, kMaxReportBytes));
-  const auto report = nlohmann::json::parse(text, nullptr, false);
+  GOLF_ASSIGN(const nlohmann::json report, ReadJson(path));
   const auto seconds = [&](const char* name) -> std::optional<double> {
-    if (!report.contains(name) || !report[name].is_number()) return std::nullopt;
-    return report[name].get<double>();
+    const Result<double> number = JsonNumber(report, name);
+    return number.ok() ? std::optional(*number) : std::nullopt;
   };
   const auto calibration = seconds("calibration_seconds"), packing = seconds("seconds");
-  if (!report.is_object() || !calibration || !packing)
+  if (!calibration || !packing)
     return Status(Code::kBadData, path + " is not what golf-pack --json prints");
-  if (report.value("content_hash", nlohmann::json()) != artifact.content_hash())
+  const Result<std::string> hash = JsonText(report, "content_hash");
+  if (!hash.ok() || *hash != artifact.content_hash())
     return Status(Code::kBadData, path + " tells of another artifact");
   return Limits::Making{seconds("train_seconds"), *calibration, *packing};
 }

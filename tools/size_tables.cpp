@@ -37,7 +37,7 @@ void Insert(Node& root, const TreeLeaf& leaf) {
   node->detail = leaf.detail;
 }
 
-void Print(const Node& node, int depth) {
+void PrintNode(const Node& node, int depth) {
   // A level with one child and no siblings of its kind says nothing: join them.
   const Node* at = &node;
   std::string name = node.name;
@@ -45,9 +45,9 @@ void Print(const Node& node, int depth) {
     at = at->children.front().get();
     name += '.' + at->name;
   }
-  fmt::print("{:<44}{:>13}{:>14}  {}\n", std::string(2 * depth, ' ') + name, Grouped(at->elements),
-             Grouped(at->bytes), at->detail);
-  for (const auto& child : at->children) Print(*child, depth + 1);
+  Print("{:<44}{:>13}{:>14}  {}\n", std::string(2 * depth, ' ') + name, Grouped(at->elements),
+        Grouped(at->bytes), at->detail);
+  for (const auto& child : at->children) PrintNode(*child, depth + 1);
 }
 
 double BitsPerWeight(uint64_t bytes, uint64_t elements) {
@@ -55,7 +55,7 @@ double BitsPerWeight(uint64_t bytes, uint64_t elements) {
 }
 
 void PrintLine(const std::string& name, uint64_t bytes) {
-  fmt::print("{:<65}{:>14}\n", name, Grouped(bytes));
+  Print("{:<65}{:>14}\n", name, Grouped(bytes));
 }
 
 }  // namespace
@@ -75,15 +75,15 @@ std::vector<TreeLeaf> LeavesOf(const SizeReport& report) {
 void PrintTree(const std::vector<TreeLeaf>& leaves) {
   Node root;
   for (const TreeLeaf& leaf : leaves) Insert(root, leaf);
-  fmt::print("{:<44}{:>13}{:>14}\n", "tensor", "weights", "bytes");
-  for (const auto& child : root.children) Print(*child, 0);
+  Print("{:<44}{:>13}{:>14}\n", "tensor", "weights", "bytes");
+  for (const auto& child : root.children) PrintNode(*child, 0);
 }
 
 void PrintGroups(const SizeReport& report) {
-  fmt::print("{:<42}{:>8}{:>15}{:>14}  bits/weight\n", "group", "tensors", "weights", "bytes");
+  Print("{:<42}{:>8}{:>15}{:>14}  bits/weight\n", "group", "tensors", "weights", "bytes");
   for (const SizeGroup& g : report.groups) {
-    fmt::print("{:<42}{:>8}{:>15}{:>14}{:>9.2f}\n", g.name, g.tensors, Grouped(g.elements),
-               Grouped(g.bytes), BitsPerWeight(g.bytes, g.elements));
+    Print("{:<42}{:>8}{:>15}{:>14}{:>9.2f}\n", g.name, g.tensors, Grouped(g.elements),
+          Grouped(g.bytes), BitsPerWeight(g.bytes, g.elements));
   }
   PrintLine("description: network, tensor table, tokenizer's byte table", report.description_bytes);
   PrintLine("header and content hash", report.envelope_bytes);

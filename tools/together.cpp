@@ -65,6 +65,7 @@ int RunTogether(CLI::App& app, int argc, char** argv, OutputFlags& output,
   if (!launch.several) {
     return RunProgram(app, argc, argv, [&] { return body(OneProcess()); });
   }
+  PrepareStreams();
   ReportBusErrors();  // before MPI asks for these signals too
   const Result<std::unique_ptr<ProcessGroup>> group = JoinProcesses(launch);
   if (!group.ok()) {

@@ -74,13 +74,14 @@ std::string PlanText(const Json& plan, const std::string& executor_plan) {
                       "parameters", "group", "rule", "lr", "decay");
   for (const Json& weight : plan["weights"]) {
     const bool stale = weight["stale_gradient"].get<bool>();
-    text += fmt::format(
-        "{:<34} {:>12} {:>12}  {:<12} {:<5} {:>8} {:>6}\n", weight["name"].get<std::string>(),
-        ShapeText(weight["shape"]), Grouped(weight["parameters"].get<uint64_t>()),
-        stale ? "(stale)" : weight["group"].get<std::string>(), weight["rule"].get<std::string>(),
-        weight["lr"].get<double>(), weight["weight_decay"].get<double>());
+    text += fmt::format("{:<34} {:>12} {:>12}  {:<12} {:<5} {:>8} {:>6}\n",
+                        Printable(weight["name"].get<std::string>()), ShapeText(weight["shape"]),
+                        Grouped(weight["parameters"].get<uint64_t>()),
+                        stale ? "(stale)" : weight["group"].get<std::string>(),
+                        weight["rule"].get<std::string>(), weight["lr"].get<double>(),
+                        weight["weight_decay"].get<double>());
   }
-  text += fmt::format("\nrecipe      {}, {}\n", plan["recipe"].get<std::string>(),
+  text += fmt::format("\nrecipe      {}, {}\n", Printable(plan["recipe"].get<std::string>()),
                       plan["precision"].get<std::string>());
   text += fmt::format("parameters  {}\n", Grouped(number("parameters")));
   text += fmt::format("data        {} tokens in {} shard(s), {:.2f} passes\n",
@@ -124,15 +125,15 @@ std::string ResultText(const Json& result) {
   if (!result["loss_nats"].is_null()) {
     training =
         fmt::format("training loss {:.4f} nats, {} tokens/s", result["loss_nats"].get<double>(),
-                    Grouped(static_cast<uint64_t>(result["tokens_per_second"].get<double>())));
+                    Rate(result["tokens_per_second"].get<double>()));
   } else {
     training = result["steps"] == result["first_step"] ? "nothing was left to train"
                                                        : "every step was skipped";
   }
-  std::string text =
-      fmt::format("{}: {} steps, {}, peak memory {} bytes\n", result["recipe"].get<std::string>(),
-                  Grouped(result["steps"].get<uint64_t>()), training,
-                  Grouped(result["peak_resident_bytes"].get<uint64_t>()));
+  std::string text = fmt::format("{}: {} steps, {}, peak memory {} bytes\n",
+                                 Printable(result["recipe"].get<std::string>()),
+                                 Grouped(result["steps"].get<uint64_t>()), training,
+                                 Grouped(result["peak_resident_bytes"].get<uint64_t>()));
   for (const auto& [weights, validation] : result["validation"].items()) {
     text += fmt::format("validation of the {} weights: {:.6f} nats", weights,
                         validation["loss_nats"].get<double>());
@@ -145,7 +146,7 @@ std::string ResultText(const Json& result) {
                calibration = result["calibration_seconds"].get<double>();
   text += fmt::format("clock: {:.1f} s of steps, {:.1f} s of calibration, together {:.1f} s\n",
                       steps, calibration, steps + calibration);
-  text += fmt::format("checkpoint: {}\n", result["checkpoint"].get<std::string>());
+  text += fmt::format("checkpoint: {}\n", Printable(result["checkpoint"].get<std::string>()));
   return text;
 }
 
@@ -161,8 +162,8 @@ Json DescribeEvaluation(const EvaluatedWeights& evaluated) {
 }
 
 std::string EvaluationText(const EvaluatedWeights& evaluated) {
-  std::string text = fmt::format("{}, {} weights: {:.6f} nats", evaluated.recipe, evaluated.weights,
-                                 evaluated.result.loss_nats);
+  std::string text = fmt::format("{}, {} weights: {:.6f} nats", Printable(evaluated.recipe),
+                                 evaluated.weights, evaluated.result.loss_nats);
   if (evaluated.result.bits_per_byte) {
     text += fmt::format(", {:.6f} bits per byte", *evaluated.result.bits_per_byte);
   }

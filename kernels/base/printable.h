@@ -73,7 +73,7 @@ void ForEachPrintable(std::string_view text, const Put& put) {
 // The printable form: well-formed UTF-8 in one line. Each unprintable ASCII character and each byte
 // that is not UTF-8 is written as \xNN, every other unprintable character as \u{N...}; the rest is
 // unchanged, backslashes too. The printable form of a printable form is the same text.
-inline std::string Printable(std::string_view text) {
+[[gnu::noinline]] inline std::string Printable(std::string_view text) {
   std::string printable;
   printable.reserve(text.size());
   ForEachPrintable(text, [&](std::string_view piece) { printable += piece; });

@@ -17,7 +17,7 @@ enum class Code : int {
   kNoDevice = 6,     // the device asked for is not there
   kBadNumbers = 7,   // a NaN or infinity in a loss or gradient
   kBusy = 8,         // another process holds the output folder
-  kInterrupted = 9,  // SIGINT or SIGTERM; the state was saved
+  kInterrupted = 9,  // SIGINT, SIGTERM or SIGHUP; the state was saved
   kInternal = 70,
 };
 

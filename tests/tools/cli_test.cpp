@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 namespace golf {
@@ -71,6 +74,72 @@ TEST(Progress, PrintsItsEndWhenAsked) {
   progress.Finish();
   EXPECT_THAT(testing::internal::GetCapturedStderr(),
               HasSubstr("score: 2,000 of 2,000 tokens (100.0 %)"));
+}
+
+// What is written to a terminal of 30 columns.
+std::string OnATerminal(const std::function<void()>& write) {
+  int terminal = -1, program = -1;
+  const winsize size = {24, 30, 0, 0};
+  EXPECT_EQ(openpty(&terminal, &program, nullptr, nullptr, &size), 0);
+  const int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
+  dup2(program, STDOUT_FILENO);
+  dup2(program, STDERR_FILENO);
+  write();
+  dup2(out, STDOUT_FILENO);
+  dup2(err, STDERR_FILENO);
+  char buffer[4096];
+  const ssize_t n = read(terminal, buffer, sizeof buffer);
+  for (const int descriptor : {terminal, program, out, err}) close(descriptor);
+  return {buffer, static_cast<size_t>(std::max<ssize_t>(n, 0))};
+}
+
+TEST(Progress, IsCutToTheTerminalAndResultsStandOnTheirOwnLines) {
+  const std::string text = OnATerminal([] {
+    Progress progress("scoring and training", 1'000'000, "window passes", {});
+    progress.Finish();
+    RewriteLine("scoring \u00fc" + std::string(50, '.'));
+    Print("bpb {}\n", "1\x1b[2J\n");
+    RewriteLine("again");
+    Say("a message");
+  });
+  EXPECT_EQ(text,
+            "\rscoring and training: 0 of 1,\x1b[K\r\n"
+            "\rscoring \u00fc....................\x1b[K\r\nbpb 1\\x1b[2J\\x0a\r\n"
+            "\ragain\x1b[K\r\na message\r\n");
+}
+
+TEST(Rate, HasThreeDigits) {
+  EXPECT_EQ(Rate(0.04123), "0.0412");
+  EXPECT_EQ(Rate(5.2149), "5.21");
+  EXPECT_EQ(Rate(99.96), "100");
+  EXPECT_EQ(Rate(1234.4), "1,234");
+  EXPECT_EQ(Rate(0), "0");
+}
+
+TEST(Finish, EscapesWhatAMessageHolds) {
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(Finish({Code::kBadData, "a\x1b[31m\nb"}), 4);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr(": error: a\\x1b[31m\\x0ab\n"));
+}
+
+TEST(StopRequestedDeathTest, HangingUpTwiceIsOneStop) {
+  EXPECT_EXIT(
+      {
+        std::signal(SIGHUP, SIG_DFL);
+        if (StopRequested()) std::exit(1);
+        raise(SIGHUP);
+        raise(SIGHUP);
+        std::exit(StopRequested() ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(
+      {
+        std::signal(SIGHUP, SIG_IGN);  // nohup
+        StopRequested();
+        raise(SIGHUP);
+        std::exit(StopRequested() ? 1 : 0);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 TEST(StopRequestedDeathTest, BecomesTrueWithASignalAndTheSecondOneEnds) {
