@@ -98,6 +98,7 @@ void PrepareStreams() {
     if (opened < 0) static_cast<void>(::open("/", O_RDONLY | O_DIRECTORY));
   }
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 std::string Grouped(uint64_t n) {

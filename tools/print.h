@@ -50,8 +50,8 @@ void RewriteLine(std::string_view line);
 void EndLine();
 
 // Opens those of the descriptors 0 to 2 that are closed, so that no file of ours gets their
-// numbers; reading or writing them fails as before. Writing into a closed pipe is an error from here
-// on, not a signal that ends the program.
+// numbers; reading or writing them fails as before. Writing into a closed pipe or beyond a file's
+// permitted size is an error from here on, not a signal that ends the program.
 void PrepareStreams();
 
 // 16000000 -> "16,000,000".

@@ -4,12 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "artifact/artifact.h"
+#include "artifact/artifact_write.h"
 #include "artifact/checkpoint.h"
+#include "artifact/file.h"
 #include "kernels/base/printable.h"
 #include "tests/faults/small_run.h"
 
@@ -18,6 +22,14 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+
+void ExpectPrintableLines(const std::string& text, const std::string& whose) {
+  for (size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
+    end = std::min(text.find('\n', begin), text.size());
+    const std::string line = text.substr(begin, end - begin);
+    EXPECT_EQ(Printable(line), line) << Printable(whose);
+  }
+}
 
 class Programs : public testing::Test {
  protected:
@@ -137,6 +149,13 @@ TEST_F(Programs, PrintTheResultIfWritingItFailsLater) {
   EXPECT_EQ(scored.code, 3);
   EXPECT_THAT(scored.text, HasSubstr("bpb  "));
   EXPECT_THAT(scored.text, HasSubstr("/dev/full: cannot write: No space left"));
+  // The audit log may have 1,024 bytes; the receipt, which is longer, as well.
+  const Outcome limited =
+      In("(ulimit -f 1; " + score_ + "model.ptz val.bin --audit log --receipt receipt)");
+  EXPECT_EQ(limited.code, 3) << limited.text;
+  EXPECT_THAT(limited.text, HasSubstr("bpb  "));
+  EXPECT_THAT(limited.text, HasSubstr("the run goes on to its score"));
+  EXPECT_FALSE(fs::exists(Path("receipt")));
   const Outcome packed = In(pack_ + "a.ckpt -o /dev/full");
   EXPECT_EQ(packed.code, 3);
   EXPECT_THAT(packed.text, HasSubstr("packed in "));
@@ -274,24 +293,71 @@ TEST_F(Programs, TakeAnyNameAndPrintNoControls) {
       train,
       train + " --resume --json",
   };
-  const auto check = [](const std::string& command, const std::string& text) {
-    for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
-      end = std::min(text.find('\n', begin), text.size());
-      const std::string line = text.substr(begin, end - begin);
-      EXPECT_EQ(Printable(line), line) << Printable(command);
-    }
-  };
   for (const std::string& command : commands) {
     const Outcome outcome = In(command);
     EXPECT_EQ(outcome.code, 0) << Printable(command) << "\n" << outcome.text;
-    check(command, outcome.text);
+    ExpectPrintableLines(outcome.text, command);
   }
   for (const std::string program :
        {"golf-inspect ", "golf-run x ", "golf-pack -o x ", "golf-data check "}) {
     const Outcome outcome = In(program + quoted(evil + ".missing"));
     EXPECT_EQ(outcome.code, 3) << outcome.text;
-    check(program, outcome.text);
+    ExpectPrintableLines(outcome.text, program);
   }
+}
+
+TEST_F(Programs, EscapeWhatAFileSaysOfItself) {
+  const std::string evil = "\x1b]0;title\x07\u009b2J\nforged\u202e";
+  const Result<Artifact> artifact = Artifact::Read(model_);
+  ASSERT_TRUE(artifact.ok());
+  const std::vector<uint8_t> forged =
+      SerialiseArtifact({artifact->program_bytes(), artifact->tokenizer(),
+                         Provenance{evil, evil, evil, 1}, artifact->encoded()},
+                        3);
+  ASSERT_TRUE(WriteFileAtomically(Path("forged.ptz"), forged).ok());
+  const Result<Checkpoint> checkpoint = Checkpoint::Open(checkpoint_);
+  ASSERT_TRUE(checkpoint.ok());
+  CheckpointContents contents = checkpoint->contents();
+  contents.integers[evil] = 7;
+  ASSERT_TRUE(WriteCheckpoint(Path("forged.ckpt"), contents).ok());
+  for (const char* file : {"forged.ptz", "forged.ckpt"}) {
+    for (const char* json : {"", " --json"}) {
+      const Outcome outcome = In(std::string("golf-inspect ") + file + json);
+      EXPECT_EQ(outcome.code, 0) << outcome.text;
+      EXPECT_THAT(outcome.text, HasSubstr("title"));
+      ExpectPrintableLines(outcome.text, file);
+    }
+  }
+}
+
+// "step tag" of every event in the folder (steps below 128; the first tag of each event).
+std::vector<std::string> EventsIn(const std::string& folder) {
+  std::vector<std::string> events;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() != ".golf") continue;
+    const std::string file = ReadAll(entry.path().string());
+    for (size_t at = 0; at < file.size();) {
+      uint64_t size = 0;
+      std::memcpy(&size, file.data() + at, sizeof size);
+      const std::string event = file.substr(at + 12, size);
+      const size_t name = std::min(event.find("train/"), event.find("validation_"));
+      if (name != std::string::npos)
+        events.push_back(std::to_string(event[10]) +
+                         event.substr(name, event.find("/loss") - name));
+      at += 12 + size + 4;
+    }
+  }
+  return events;
+}
+
+TEST_F(Programs, RepeatNoStepInTensorBoardAfterResuming) {
+  const std::string train = Train("out") + " --set validation.every=1 --checkpoint-every 2";
+  ASSERT_EQ(In(train).code, 0);
+  const std::vector<std::string> whole = EventsIn(Path("out"));
+  EXPECT_GT(whole.size(), 8U);
+  fs::remove(Path("out/step-00000004.ckpt"));  // as if killed before it was written
+  ASSERT_EQ(In(train + " --resume").code, 0);
+  EXPECT_THAT(EventsIn(Path("out")), testing::UnorderedElementsAreArray(whole));
 }
 
 TEST_F(Programs, RefuseForgedJson) {
