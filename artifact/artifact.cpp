@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "artifact/artifact_layout.h"
+#include "artifact/checkpoint_layout.h"
 #include "artifact/file.h"
 #include "artifact/sha256.h"
 #include "artifact/stream_coder.h"
@@ -24,6 +25,10 @@ struct Body {
 
 Result<Body> OpenEnvelope(std::span<const uint8_t> bytes) {
   Body body;
+  if (bytes.size() >= kCheckpointMagic.size() &&
+      std::equal(kCheckpointMagic.begin(), kCheckpointMagic.end(), bytes.begin())) {
+    return Bad("a checkpoint, not an artifact; pack it first: golf-pack FILE.ckpt -o FILE.ptz");
+  }
   if (bytes.size() < sizeof(body.header) + kContentHashBytes)
     return Bad("not an artifact: too short");
   std::memcpy(&body.header, bytes.data(), sizeof(body.header));
@@ -49,15 +54,15 @@ Result<Body> OpenEnvelope(std::span<const uint8_t> bytes) {
 
 }  // namespace
 
-Result<Artifact> Artifact::Read(const std::string& path) {
+Result<Artifact> Artifact::Read(const std::string& path, const DescriptionCheck& check) {
   GOLF_ASSIGN(std::vector<uint8_t> bytes, ReadFile(path, kMaxArtifactBytes));
-  Result<Artifact> artifact = Parse(std::move(bytes));
+  Result<Artifact> artifact = Parse(std::move(bytes), check);
   if (!artifact.ok())
     return Status{artifact.status().code(), path + ": " + artifact.status().message()};
   return artifact;
 }
 
-Result<Artifact> Artifact::Parse(std::vector<uint8_t> bytes) {
+Result<Artifact> Artifact::Parse(std::vector<uint8_t> bytes, const DescriptionCheck& check) {
   GOLF_ASSIGN(const Body body, OpenEnvelope(bytes));
   Artifact artifact;
   artifact.file_bytes_ = bytes.size();
@@ -67,6 +72,7 @@ Result<Artifact> Artifact::Parse(std::vector<uint8_t> bytes) {
       DecodeStream(body.description, 1, body.header.description_decoded_bytes);
   if (!description.ok()) return Bad("description: " + description.status().message());
   GOLF_TRY(artifact.ReadDescription(*description));
+  if (check) GOLF_TRY(check(artifact));
   GOLF_TRY(artifact.ReadStreams(body.streams));
   artifact.DequantiseAll();
   return artifact;

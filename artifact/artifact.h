@@ -3,6 +3,7 @@
 // checked, and every byte of it is accounted for. The layout stands in schemas/FORMAT.md.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -40,9 +41,14 @@ struct Provenance {
 
 class Artifact {
  public:
+  // Called when the description was read (program, tokenizer, table, streams), before any tensor is decoded. If it returns
+  // an error, reading ends with it: a caller that knows what it needs spends nothing on the rest.
+  using DescriptionCheck = std::function<Status(const Artifact&)>;
+
   // kIo if the file cannot be read, kBadData if it is anything but a whole, undamaged artifact.
-  static Result<Artifact> Read(const std::string& path);
-  static Result<Artifact> Parse(std::vector<uint8_t> bytes);
+  static Result<Artifact> Read(const std::string& path, const DescriptionCheck& check = nullptr);
+  static Result<Artifact> Parse(std::vector<uint8_t> bytes,
+                                const DescriptionCheck& check = nullptr);
 
   std::span<const uint8_t> program_bytes() const {
     return program_bytes_;

@@ -14,6 +14,7 @@ constexpr size_t kMaxTables =
     1 << 20;  // bounds the verifier's work on tables that are referred to many times
 constexpr int kMaxDepth = 16;
 constexpr size_t kMaxDimensions = 8;
+constexpr size_t kMaxNameBytes = 1024;  // programs show a name as a tree, as deep as it has dots
 
 Status Bad(const std::string& why) { return {Code::kBadData, why}; }
 
@@ -23,17 +24,22 @@ std::string_view View(const flatbuffers::String* text) {
 
 // Tables may share names, and names may overlap: a million tables with one long name would cost terabytes of copies. An
 // honest description says each name once, so together they fit into it.
-bool NamesFit(const schema::Checkpoint& table, size_t description_bytes) {
-  size_t bytes = 0;
-  const auto count = [&bytes](const auto* named) {
-    for (size_t i = 0; named != nullptr && i < named->size(); ++i)
-      bytes += named->Get(static_cast<flatbuffers::uoffset_t>(i))->name()->size();
+Status CheckNames(const schema::Checkpoint& table, size_t description_bytes) {
+  size_t bytes = 0, longest = 0;
+  const auto count = [&](const auto* named) {
+    for (size_t i = 0; named != nullptr && i < named->size(); ++i) {
+      const size_t size = named->Get(static_cast<flatbuffers::uoffset_t>(i))->name()->size();
+      bytes += size;
+      longest = std::max(longest, size);
+    }
   };
   count(table.groups());
   for (const schema::TensorGroup* group : *table.groups()) count(group->tensors());
   count(table.integers());
   count(table.reals());
-  return bytes <= description_bytes;
+  if (longest > kMaxNameBytes) return Bad("a name of " + std::to_string(longest) + " bytes");
+  if (bytes > description_bytes) return Bad("the tables of the description share names");
+  return {};
 }
 
 Status CheckHeader(const CheckpointHeader& header, size_t file_bytes) {
@@ -140,7 +146,7 @@ Status Checkpoint::Parse() {
   flatbuffers::Verifier verifier(description.data(), description.size(), kMaxDepth, kMaxTables);
   if (!schema::VerifyCheckpointBuffer(verifier)) return Bad("the description is malformed");
   const schema::Checkpoint& table = *schema::GetCheckpoint(description.data());
-  if (!NamesFit(table, description.size())) return Bad("the tables of the description share names");
+  GOLF_TRY(CheckNames(table, description.size()));
 
   contents_.program = {table.program()->data(), table.program()->size()};
   contents_.recipe = std::string(View(table.recipe()));

@@ -32,6 +32,9 @@ struct Descriptor {
   }
 };
 
+// O_NONBLOCK: a pipe without a writer is opened, found to be no regular file and refused; it does not hang.
+constexpr int kReading = O_RDONLY | O_NONBLOCK;
+
 int OpenRetrying(const char* path, int flags, mode_t mode = 0) {
   int fd;
   do {
@@ -98,7 +101,7 @@ Status WriteAll(int fd, const std::string& path, std::span<const uint8_t> bytes)
 }  // namespace
 
 Result<MappedFile> MappedFile::Open(const std::string& path) {
-  const Descriptor d{OpenRetrying(path.c_str(), O_RDONLY)};
+  const Descriptor d{OpenRetrying(path.c_str(), kReading)};
   if (d.fd < 0) return IoError(path, "open");
   GOLF_ASSIGN(const size_t size, RegularFileSize(d.fd, path));
   MappedFile file;
@@ -125,7 +128,7 @@ MappedFile::~MappedFile() {
 }
 
 Result<std::vector<uint8_t>> ReadFile(const std::string& path, size_t max_bytes) {
-  const Descriptor d{OpenRetrying(path.c_str(), O_RDONLY)};
+  const Descriptor d{OpenRetrying(path.c_str(), kReading)};
   if (d.fd < 0) return IoError(path, "open");
   GOLF_ASSIGN(const size_t size, RegularFileSize(d.fd, path));
   if (size > max_bytes) {

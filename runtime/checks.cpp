@@ -179,7 +179,7 @@ class ScorerChecker : public Checker {
  private:
   // Something has to follow a place, so the last target is none.
   void ChoosePlaces(size_t samples) {
-    const std::span<const Window> windows = subject_.evaluation.windows;
+    const WindowList& windows = subject_.evaluation.windows;
     const size_t candidates = text_.targets() - 1;
     const size_t chunk = subject_.ttt ? subject_.ttt->chunk_tokens : 0;
     const size_t wanted = std::min(samples, candidates);
@@ -233,15 +233,12 @@ class ScorerChecker : public Checker {
 
   Result<CheckResult> Causality() {
     CheckResult result{Check::kCausality};
-    const std::span<const Window> windows = subject_.evaluation.windows;
     for (const size_t place : places_) {
       std::vector<uint16_t> tokens(text_.tokens().begin(), text_.tokens().end());
       for (size_t i = place + 2; i < tokens.size(); ++i) tokens[i] = AnotherThan(tokens[i]);
       GOLF_ASSIGN(const TokenStream text,
                   TokenStream::FromTokens(std::move(tokens), subject_.vocab_size));
-      // Windows are in the order of what they score first.
-      const auto behind = std::ranges::upper_bound(windows, place, {}, &Window::first_target);
-      CausalityRun run(first_run_->nll, place, static_cast<size_t>(behind - windows.begin()),
+      CausalityRun run(first_run_->nll, place, subject_.evaluation.windows.CountUpTo(place),
                        result);
       GOLF_TRY(RunOn(text, run));
       ++result.places;

@@ -6,12 +6,12 @@
 
 namespace golf {
 
-std::vector<EvalStep> ScoreOnly(std::span<const Window> windows) {
+std::vector<EvalStep> ScoreOnly(const WindowList& windows) {
   return {{EvalStep::Kind::kScore, 0, windows.size(), 0, 0}};
 }
 
-std::vector<EvalStep> ScoreFirst(std::span<const Window> windows, size_t targets,
-                                 size_t window_length, const TttOptions& options) {
+std::vector<EvalStep> ScoreFirst(const WindowList& windows, size_t targets, size_t window_length,
+                                 const TttOptions& options) {
   const size_t chunk_size = options.chunk_tokens;
   const size_t chunks = (targets + chunk_size - 1) / chunk_size;
   std::vector<EvalStep> steps;
@@ -32,7 +32,7 @@ std::vector<EvalStep> ScoreFirst(std::span<const Window> windows, size_t targets
   return steps;
 }
 
-Status CheckScoreFirst(std::span<const EvalStep> steps, std::span<const Window> windows) {
+Status CheckScoreFirst(std::span<const EvalStep> steps, const WindowList& windows) {
   size_t next_window = 0, scored = 0;
   for (size_t i = 0; i < steps.size(); ++i) {
     const EvalStep& step = steps[i];

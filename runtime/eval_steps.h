@@ -20,16 +20,16 @@ struct EvalStep {
 };
 
 // All windows in order, weights untouched.
-std::vector<EvalStep> ScoreOnly(std::span<const Window> windows);
+std::vector<EvalStep> ScoreOnly(const WindowList& windows);
 
 // Score-first test-time training. The stream is cut into chunks of options.chunk_tokens targets; a window belongs to the
 // chunk of the first target it scores. For each chunk: score its windows, then train on the whole windows' worth of
 // targets from its start. The last chunk is only scored, as is every one behind which no window is left.
-std::vector<EvalStep> ScoreFirst(std::span<const Window> windows, size_t targets,
+std::vector<EvalStep> ScoreFirst(const WindowList& windows, size_t targets,
                                  size_t window_length, const TttOptions& options);
 
 // The rules of legal adaptation: windows in order and each once; a target is trained on only after it was scored; nothing
 // is trained after the last window. kInternal names the first step that breaks them.
-Status CheckScoreFirst(std::span<const EvalStep> steps, std::span<const Window> windows);
+Status CheckScoreFirst(std::span<const EvalStep> steps, const WindowList& windows);
 
 }  // namespace golf

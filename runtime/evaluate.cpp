@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "kernels/base/check.h"
 
 namespace golf {
@@ -14,10 +17,10 @@ class Run {
       : evaluation_(evaluation), scorer_(scorer), trainer_(trainer), observers_(observers) {}
 
   Status Score(const EvalStep& step) {
-    const std::span<const Window> windows =
-        evaluation_.windows.subspan(step.begin, step.end - step.begin);
-    for (size_t done = 0; done < windows.size();) {
-      const auto batch = windows.subspan(done, scorer_.NextBatch(windows.subspan(done)));
+    for (size_t done = step.begin; done < step.end;) {
+      const std::vector<Window> next =
+          evaluation_.windows.Slice(done, std::min(step.end, done + scorer_.MaxBatch()));
+      const auto batch = std::span(next).first(scorer_.NextBatch(next));
       if (Status s = scorer_.Score(evaluation_.stream, batch, nll_); !s.ok()) {
         return {s.code(), fmt::format("scoring chunk {}: {}", step.chunk, s.message())};
       }

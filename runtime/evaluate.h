@@ -41,7 +41,7 @@ class EvalObserver {
 struct Evaluation {
   const TokenStream& stream;
   const ByteTable& byte_table;
-  std::span<const Window> windows;
+  WindowList windows;
   std::span<const EvalStep> steps;  // refused (kInternal) unless CheckScoreFirst passes
 };
 

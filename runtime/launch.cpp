@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "kernels/base/numbers.h"
+
 namespace golf {
 namespace {
 
@@ -36,7 +38,7 @@ Launch ReadLaunch() {
   // NOLINTBEGIN(concurrency-mt-unsafe): nothing changes the environment
   for (const Launcher& launcher : kLaunchers) {
     const char* size = std::getenv(launcher.size);
-    const size_t processes = size == nullptr ? 0 : std::strtoul(size, nullptr, 10);
+    const size_t processes = size == nullptr ? 0 : ParseCount(size).value_or(0);
     if (processes == 0) continue;
     const char* rank = std::getenv(launcher.rank);
     return {processes != 1, processes, rank == nullptr ? "?" : rank, launcher.size};

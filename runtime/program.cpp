@@ -18,15 +18,18 @@ constexpr size_t kMaxWeights = 4096;
 constexpr uint32_t kMaxWidth = 1U << 18;
 constexpr uint32_t kMaxWindow = 1U << 17;
 constexpr uint64_t kMaxParameters = 1ULL << 31;
+constexpr size_t kMaxNameBytes = 256;  // as in artifacts
 
 Status Bad(std::string text) { return {Code::kBadData, "program: " + std::move(text)}; }
 
 Status CheckNames(const schema::ProgramT& program) {
+  if (program.name.size() > kMaxNameBytes) return Bad("its name is too long");
   std::unordered_set<std::string_view> names;
   for (const auto& value : program.values) {
     if (!value || value->name.empty() || !names.insert(value->name).second) {
       return Bad("a value without a name of its own");
     }
+    if (value->name.size() > kMaxNameBytes) return Bad("a value whose name is too long");
     if (value->width == 0 || value->width > kMaxWidth) {
       return Bad(fmt::format("value '{}': width {} is out of range", value->name, value->width));
     }
@@ -37,6 +40,7 @@ Status CheckNames(const schema::ProgramT& program) {
     if (!weight || weight->name.empty() || !names.insert(weight->name).second) {
       return Bad("a weight without a name of its own");
     }
+    if (weight->name.size() > kMaxNameBytes) return Bad("a weight whose name is too long");
     uint64_t size = 1;
     for (uint32_t d : weight->shape) {
       if (d == 0 || d > (1U << 30) || (size *= d) > kMaxParameters) {

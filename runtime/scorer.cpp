@@ -41,7 +41,7 @@ size_t WindowScorer::RowsOf(const Window& window) const {
 }
 
 size_t WindowScorer::NextBatch(std::span<const Window> windows) const {
-  const size_t most = std::min(windows.size(), options_.batch * group_->size());
+  const size_t most = std::min(windows.size(), MaxBatch());
   size_t n = 0;
   while (n < most && RowsOf(windows[n]) == RowsOf(windows[0])) ++n;
   return n;

@@ -40,7 +40,9 @@ class WindowScorer {
   WindowScorer(ExecutorFactory factory, const ScorerOptions& options,
                ProcessGroup& group = OneProcess());
 
-  // Windows that one pass takes: the next of the same shape, `batch` for each process.
+  // The most windows that one pass takes: `batch` for each process.
+  size_t MaxBatch() const { return options_.batch * group_->size(); }
+  // Windows that one pass takes: the next of the same shape, MaxBatch() at most.
   size_t NextBatch(std::span<const Window> windows) const;
   // Scores one pass of windows (a prefix as NextBatch says). nll: the scored targets of all of them, in order, in every
   // process. kBadNumbers names the first target whose NLL is not finite.

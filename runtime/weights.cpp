@@ -50,6 +50,13 @@ TensorSet::TensorSet(const schema::ProgramT& program) {
   data_.reset(AllocateZeroed(total_));
 }
 
+Status TensorSet::CheckTensors(const schema::ProgramT& program,
+                               std::span<const TensorView> tensors) {
+  TensorSet set;
+  set.LayOut(program);
+  return set.CheckLoad(tensors);
+}
+
 Result<TensorSet> TensorSet::From(const schema::ProgramT& program,
                                   std::span<const TensorView> tensors) {
   TensorSet set;
@@ -95,8 +102,11 @@ Status TensorSet::Load(std::span<const TensorView> tensors) {
 }
 
 void TensorSet::Copy(std::span<const TensorView> tensors) {
-  for (const TensorView& tensor : tensors)
-    std::ranges::copy(tensor.data, (*this)[Find(tensor.name)].begin());
+  for (const TensorView& tensor : tensors) {
+    const std::span<float> weight = (*this)[Find(tensor.name)];
+    GOLF_CHECK(tensor.data.size() == weight.size());
+    std::ranges::copy(tensor.data, weight.begin());
+  }
 }
 
 Status TensorSet::CheckLoad(std::span<const TensorView> tensors) const {
@@ -111,7 +121,7 @@ Status TensorSet::CheckLoad(std::span<const TensorView> tensors) const {
     // A scalar may be written as () or (1), as PyTorch code does both.
     const bool same_shape = std::ranges::equal(tensor.shape, shape(i)) ||
                             (ElementCount(tensor.shape) == 1 && ElementCount(shape(i)) == 1);
-    if (!same_shape || tensor.data.size() != (*layout_)[i].size) {
+    if (!same_shape) {
       return {Code::kBadData,
               fmt::format("tensor '{}': expected shape {}, found {}; is this the "
                           "recipe the weights were trained with?",

@@ -47,6 +47,9 @@ class TensorSet {
   // Copies tensors in by name. Every weight must be given exactly once with its shape, and nothing else.
   Status Load(std::span<const TensorView> tensors);
 
+  // Whether these tensors are the program's weights. Looks at names and shapes only; nothing is allocated for the weights.
+  static Status CheckTensors(const schema::ProgramT& program, std::span<const TensorView> tensors);
+
   // A new set with these tensors in it, for a program from a file: nothing is allocated before it is clear that the
   // tensors are its weights, for it may claim gigabytes of them.
   static Result<TensorSet> From(const schema::ProgramT& program,

@@ -6,7 +6,7 @@
 
 namespace golf {
 
-Result<std::vector<Window>> MakeWindows(const WindowRule& rule, size_t targets) {
+Result<WindowList> MakeWindows(const WindowRule& rule, size_t targets) {
   const size_t length = rule.length, stride = rule.stride;
   if (stride < 1 || stride > length) {
     return Status(Code::kUsage, fmt::format("stride {} is not between 1 and the window's {} tokens",
@@ -16,18 +16,45 @@ Result<std::vector<Window>> MakeWindows(const WindowRule& rule, size_t targets) 
   const size_t shortest = rule.tail == Tail::kRepeat      ? stride
                           : rule.tail == Tail::kRepeatAll ? 1
                                                           : length - stride + 1;
-  std::vector<Window> windows;
-  for (size_t start = 0; start < targets; start += stride) {
-    const size_t covered = std::min(length, targets - start);
-    if (start > 0 && covered < shortest) break;  // later windows cover even less
-    size_t first = 0;
-    if (start > 0) {
-      first = rule.tail == Tail::kOnce ? length - stride : covered - std::min(covered, stride);
-    }
-    windows.push_back({start, static_cast<uint32_t>(covered), static_cast<uint32_t>(first),
-                       static_cast<uint32_t>(covered - first)});
+  size_t size = targets > 0 ? 1 : 0;
+  if (targets > shortest) size += (targets - shortest) / stride;
+  return WindowList(rule, targets, size);
+}
+
+Window WindowList::operator[](size_t i) const {
+  const size_t start = i * rule_.stride;
+  const size_t covered = std::min(rule_.length, targets_ - start);
+  size_t first = 0;
+  if (start > 0) {
+    first = rule_.tail == Tail::kOnce ? rule_.length - rule_.stride
+                                      : covered - std::min(covered, rule_.stride);
   }
+  return {start, static_cast<uint32_t>(covered), static_cast<uint32_t>(first),
+          static_cast<uint32_t>(covered - first)};
+}
+
+std::vector<Window> WindowList::Slice(size_t begin, size_t end) const {
+  std::vector<Window> windows;
+  windows.reserve(end - begin);
+  for (size_t i = begin; i < end; ++i) windows.push_back((*this)[i]);
   return windows;
+}
+
+WindowList WindowList::First(size_t size) const {
+  return WindowList(rule_, targets_, std::min(size, size_));
+}
+
+size_t WindowList::CountUpTo(size_t target) const {
+  size_t low = 0, high = size_;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if ((*this)[middle].first_target() <= target) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
 }
 
 }  // namespace golf

@@ -36,7 +36,28 @@ struct Window {
   bool operator==(const Window&) const = default;
 };
 
-// In stream order. kUsage unless 1 <= S <= T.
-Result<std::vector<Window>> MakeWindows(const WindowRule& rule, size_t targets);
+// The windows over a stream in stream order. Each is computed when it is asked for, so a list takes the same few bytes
+// for any stream and stride.
+class WindowList {
+ public:
+  size_t size() const { return size_; }
+  Window operator[](size_t i) const;
+  // Windows begin .. end - 1.
+  std::vector<Window> Slice(size_t begin, size_t end) const;
+  // The first `size` windows.
+  WindowList First(size_t size) const;
+  // The number of windows whose first scored target is `target` or one before it. They come first in the list.
+  size_t CountUpTo(size_t target) const;
+
+ private:
+  friend Result<WindowList> MakeWindows(const WindowRule& rule, size_t targets);
+  WindowList(const WindowRule& rule, size_t targets, size_t size)
+      : rule_(rule), targets_(targets), size_(size) {}
+  WindowRule rule_;
+  size_t targets_, size_;
+};
+
+// kUsage unless 1 <= S <= T.
+Result<WindowList> MakeWindows(const WindowRule& rule, size_t targets);
 
 }  // namespace golf

@@ -6,6 +6,7 @@
 #include "tools/cli.h"
 #include "tools/data_check.h"
 #include "tools/data_encode.h"
+#include "tools/number_flags.h"
 #include "tools/output_guard.h"
 
 namespace golf {
@@ -40,26 +41,17 @@ void AddSplitFlags(CLI::App& app, SplitRule& split) {
       app.add_option_group("Split", "Which documents are for validation; at most one of these");
   group->require_option(0, 1);
   const auto counted = [&split](Kind kind) {
-    return [&split, kind](const uint64_t& n) { split.kind = kind, split.count = n; };
+    return [&split, kind](uint64_t n) { split.kind = kind, split.count = n; };
   };
-  group
-      ->add_option_function<double>(
-          "--train-fraction",
-          [&split](const double& f) {
-            split.kind = Kind::kTrainFraction, split.train_fraction = f;
-          },
-          "This share, by a hash of each text, is for training")
-      ->check(CLI::Range(0.0001, 0.9999).description(""))
+  AddRealFlag(*group, "--train-fraction", "This share, by a hash of each text, is for training",
+              {0.0001, 0.9999},
+              [&split](double f) { split.kind = Kind::kTrainFraction, split.train_fraction = f; })
       ->type_name("F");
-  group
-      ->add_option_function<uint64_t>("--val-docs", counted(Kind::kFirst),
-                                      "The first N are for validation")
-      ->check(CLI::PositiveNumber.description(""))
+  AddCountFlag(*group, "--val-docs", "The first N are for validation", {.lowest = 1},
+               counted(Kind::kFirst))
       ->type_name("N");
-  group
-      ->add_option_function<uint64_t>("--val-every", counted(Kind::kEvery),
-                                      "Every N-th is for validation")
-      ->check(CLI::Range(uint64_t{2}, UINT64_MAX).description(""))
+  AddCountFlag(*group, "--val-every", "Every N-th is for validation", {.lowest = 2},
+               counted(Kind::kEvery))
       ->type_name("N");
   group
       ->add_option_function<std::string>(
@@ -87,24 +79,21 @@ void AddShardFlags(CLI::App& app, EncodeSettings& settings) {
   app.add_option("--prefix", settings.prefix,
                  "Shards are named PREFIX_train_000000.bin; published sets have fineweb")
       ->capture_default_str();
-  app.add_option("--shard-tokens", settings.shard_tokens, "Tokens per shard")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000'000}).description(""))
+  AddCount(app, "--shard-tokens", settings.shard_tokens, "Tokens per shard", {1, 1'000'000'000})
       ->capture_default_str();
 }
 
 void AddTokenizerFlags(CLI::App& app, TokenizerSettings& tokenizer, EncodeSettings& settings) {
-  app.add_option("--vocab-size", tokenizer.vocab_size,
-                 "Pieces, 260 to 65536: 256 bytes, 4 of control, the rest learnt")
-      ->check(CLI::Range(size_t{260}, size_t{65536}).description(""))
+  AddCount(app, "--vocab-size", tokenizer.vocab_size,
+           "Pieces, 260 to 65536: 256 bytes, 4 of control, the rest learnt", {260, 65536})
       ->capture_default_str();
   app.add_option(
          "--normalization", tokenizer.normalization,
          "nmt_nfkc: as the challenge's tokenizers; identity: decoding gives back every byte")
       ->check(CLI::IsMember({"nmt_nfkc", "identity"}).description(""))
       ->capture_default_str();
-  app.add_option("--tokenizer-bytes", settings.tokenizer_bytes,
-                 "Training text that the tokenizer is learnt from, at most")
-      ->check(CLI::PositiveNumber.description(""))
+  AddBytes(app, "--tokenizer-bytes", settings.tokenizer_bytes,
+           "Training text that the tokenizer is learnt from, at most")
       ->capture_default_str();
 }
 

@@ -2,22 +2,24 @@
 #include "tools/cli.h"
 #include "tools/inspect_audit.h"
 #include "tools/inspect_file.h"
+#include "tools/number_flags.h"
 
 namespace golf {
 namespace {
 
 void AddFileFlags(CLI::App& app, InspectFlags& f) {
   app.add_option("file", f.path, "A checkpoint or an artifact")->type_name("FILE");
-  app.add_flag("--verify", f.verify,
-               "Check that network and weights belong together too; checksums always are checked");
+  app.add_flag(
+      "--verify", f.verify,
+      "Checkpoint: check that network and weights belong together too. Of an artifact this, "
+      "and every checksum, is always checked");
   app.add_option("--export", f.export_path, "Write the weights (dequantised) as fp32")
       ->type_name("SAFETENSORS");
   app.add_option("--weights", f.weights,
                  "Checkpoint: what to export, ema (default where there is one), raw or swa")
       ->check(CLI::IsMember({"ema", "raw", "swa"}).description(""))
       ->type_name("NAME");
-  app.add_option("--max-bytes", f.max_bytes, "Artifact: compare with a budget; more is exit code 5")
-      ->check(CLI::PositiveNumber.description(""))
+  AddBytes(app, "--max-bytes", f.max_bytes, "Artifact: compare with a budget; more is exit code 5")
       ->type_name("N");
   app.add_flag("--compare-xz", f.compare_xz, "Artifact: also what XZ would make of its tensors");
   app.add_option("--code", f.code, "Artifact: files that count as code")->type_name("FILE...");

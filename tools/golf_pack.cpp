@@ -16,7 +16,9 @@
 #include "artifact/size_report.h"
 #include "artifact/stream_coder.h"
 #include "kernels/threads.h"
+#include "runtime/packed_network.h"
 #include "tools/cli.h"
+#include "tools/number_flags.h"
 #include "tools/output_guard.h"
 #include "tools/pack_hessians.h"
 #include "tools/pack_input.h"
@@ -83,24 +85,20 @@ void AddFlags(CLI::App& app, Flags& f) {
       ->check(CLI::IsMember({"gptq", "reference", "off"}).description(""))
       ->capture_default_str()
       ->type_name("MODE");
-  output
-      ->add_option("--prune", f.prune,
-                   "Share of each coded matrix's smallest weights that become zero first; default: "
-                   "the preset's")
-      ->check(CLI::Range(0.0, 0.99).description(""))
+  AddReal(*output, "--prune", f.prune,
+          "Share of each coded matrix's smallest weights that become zero first; default: "
+          "the preset's",
+          {0, 0.99})
       ->type_name("F");
-  output->add_option("--level", f.level, "Of zstd")
-      ->check(CLI::Range(1, MaxStreamLevel()).description(""))
+  AddCount(*output, "--level", f.level, "Of zstd", {1, static_cast<uint64_t>(MaxStreamLevel())})
       ->capture_default_str()
       ->type_name("N");
   output->add_flag("--dry-run", f.dry_run,
                    "Write nothing; print the size of every tensor, exact to the byte");
 
   auto* budget = app.add_option_group("Budget");
-  budget
-      ->add_option("--max-bytes", f.max_bytes,
-                   "Artifact and code together may have so many bytes; more is exit code 5")
-      ->check(CLI::PositiveNumber.description(""))
+  AddBytes(*budget, "--max-bytes", f.max_bytes,
+           "Artifact and code together may have so many bytes; more is exit code 5")
       ->type_name("N");
   budget->add_flag(
       "--fit{error}", f.fit,
@@ -114,8 +112,8 @@ void AddFlags(CLI::App& app, Flags& f) {
   budget->add_option("--check", f.check, "Only check this artifact against --max-bytes")
       ->type_name("ARTIFACT");
 
-  app.add_option("--threads", f.threads, "Default: all cores; the result does not depend on it")
-      ->check(CLI::PositiveNumber.description(""))
+  AddCount(app, "--threads", f.threads, "Default: all cores; the result does not depend on it",
+           {1, 4096})
       ->type_name("N");
   AddHessianFlags(app, f.hessians);
   AddOutputFlags(app, f.print);
@@ -142,7 +140,9 @@ Status CheckOnly(const Flags& f) {
   if (!f.input.path.empty() || !f.output.empty() || f.dry_run) {
     return {Code::kUsage, "--check packs nothing; leave out FILE, --output and --dry-run"};
   }
-  GOLF_ASSIGN(const Artifact artifact, Artifact::Read(f.check));
+  // What golf-run cannot run does not pass, whatever its size.
+  GOLF_ASSIGN(const PackedNetwork packed, ReadPackedNetwork(f.check));
+  const Artifact& artifact = packed.artifact;
   GOLF_ASSIGN(const Budget budget, MakeBudget(f, artifact.file_bytes()));
   const SizeReport report = MakeSizeReport(artifact);
   if (f.print.json) {

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "artifact/artifact.h"
 #include "artifact/file.h"
 #include "artifact/json.h"
 #include "artifact/sha256.h"
@@ -16,10 +15,10 @@
 #include "runtime/audit_log.h"
 #include "runtime/evaluate.h"
 #include "runtime/hidden_offset.h"
-#include "runtime/program.h"
+#include "runtime/packed_network.h"
 #include "runtime/receipt.h"
-#include "schemas/program_generated.h"
 #include "tools/cli.h"
+#include "tools/number_flags.h"
 #include "tools/output_guard.h"
 #include "tools/run_checks.h"
 #include "tools/run_limits.h"
@@ -60,11 +59,12 @@ void AddFlags(CLI::App& app, RunFlags& flags) {
                  "Token shards: files, folders or patterns, scored as one text")
       ->required()
       ->type_name("SHARDS");
-  auto* stride = app.add_option("--stride", flags.stride, "Targets that each window scores")
-                     ->capture_default_str()
-                     ->type_name("N");
+  auto* stride =
+      AddCount(app, "--stride", flags.stride, "Targets that each window scores", {.lowest = 1})
+          ->capture_default_str()
+          ->type_name("N");
   app.add_flag("--plain", flags.plain, "Windows side by side, each scored whole")->excludes(stride);
-  app.add_option("--window", flags.window, "Tokens per window (default: as trained)")
+  AddCount(app, "--window", flags.window, "Tokens per window (default: as trained)", {.lowest = 1})
       ->type_name("N");
   app.add_option(
          "--protocol", flags.protocol,
@@ -73,18 +73,16 @@ void AddFlags(CLI::App& app, RunFlags& flags) {
       ->type_name("NAME")
       ->check(CLI::IsMember({"once", "reference"}).description(""))
       ->capture_default_str();
-  app.add_option("--limit-tokens", flags.limit_tokens, "Use the first N tokens only")
-      ->check(CLI::Range(2UL, SIZE_MAX).description(""))
+  AddCount(app, "--limit-tokens", flags.limit_tokens, "Use the first N tokens only", {.lowest = 2})
       ->type_name("N");
-  app.add_option("--batch", flags.batch, "Windows per pass; changes speed and memory, not scores")
+  AddCount(app, "--batch", flags.batch, "Windows per pass; changes speed and memory, not scores",
+           {1, 4096})
       ->type_name("N")
-      ->check(CLI::Range(1, 4096).description(""))
       ->capture_default_str();
   app.add_option("--precision", flags.precision, "Of matrix products: fp32 (default) or bf16")
       ->transform(OneOf(precisions))
       ->type_name("NAME");
-  app.add_option("--threads", flags.threads, "CPU threads (default: all cores)")
-      ->check(CLI::Range(1, 4096).description(""))
+  AddCount(app, "--threads", flags.threads, "CPU threads (default: all cores)", {1, 4096})
       ->type_name("N");
   app.add_option("--audit", flags.audit, "Write the audit log here")->type_name("FILE");
   app.add_option("--receipt", flags.receipt, "Write the receipt here")->type_name("FILE");
@@ -99,7 +97,7 @@ void AddFlags(CLI::App& app, RunFlags& flags) {
 // Progress in units of a window's forward pass; an update's backward costs about two more.
 class ProgressObserver : public EvalObserver {
  public:
-  ProgressObserver(const RunFlags& flags, const RunFacts& facts, std::span<const Window> windows,
+  ProgressObserver(const RunFlags& flags, const RunFacts& facts, const WindowList& windows,
                    std::span<const EvalStep> steps)
       : update_cost_(0),
         progress_(facts.ttt ? "scoring and training" : "scoring", Total(facts, windows, steps),
@@ -113,7 +111,7 @@ class ProgressObserver : public EvalObserver {
   Status Updated(const TrainUpdate&) override { return Advance(update_cost_); }
 
  private:
-  uint64_t Total(const RunFacts& facts, std::span<const Window> windows,
+  uint64_t Total(const RunFacts& facts, const WindowList& windows,
                  std::span<const EvalStep> steps) {
     uint64_t total = windows.size();
     for (const EvalStep& step : steps) {
@@ -185,13 +183,14 @@ struct Network {
 
 // Reads the artifact and notes in `facts` what it is. Only packed artifacts are accepted: what is scored is what was packed.
 Result<Network> LoadNetwork(const RunFlags& flags, RunFacts& facts) {
-  GOLF_ASSIGN(const Artifact artifact, Artifact::Read(flags.artifact));
+  GOLF_ASSIGN(PackedNetwork packed, ReadPackedNetwork(flags.artifact));
+  const Artifact& artifact = packed.artifact;
   GOLF_ASSIGN(facts.artifact_sha256, Sha256OfFile(flags.artifact));
   facts.artifact_path = flags.artifact;
   facts.artifact_bytes = artifact.file_bytes();
   facts.tokenizer_sha256 = artifact.tokenizer_sha256();
   Network network;
-  GOLF_ASSIGN(network.program, ParseProgram(artifact.program_bytes()));
+  network.program = std::move(packed.program);
   GOLF_ASSIGN(network.weights, TensorSet::From(*network.program, artifact.tensors()));
   network.byte_table = artifact.byte_table();
   GOLF_ASSIGN(network.limits, MeasureLimits(flags.limits, artifact));
@@ -204,10 +203,8 @@ Result<TokenStream> LoadStream(const RunFlags& flags, const Network& network, Ru
     GOLF_ASSIGN(const std::vector<std::string> files, ListShards(argument));
     paths.insert(paths.end(), files.begin(), files.end());
   }
-  const size_t vocabulary =
-      std::min<size_t>(network.program->vocab_size, network.byte_table.size());
   GOLF_ASSIGN(TokenStream stream,
-              TokenStream::Open(paths, static_cast<uint32_t>(vocabulary), flags.limit_tokens));
+              TokenStream::Open(paths, network.program->vocab_size, flags.limit_tokens));
   if (flags.protocol == "reference") GOLF_TRY(stream.CutToWholeWindows(facts.rule.length));
   facts.shards = stream.shards();
   facts.stream_tokens = stream.tokens().size();
@@ -277,7 +274,7 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
   facts.rule.tail = flags.protocol == "reference" ? Tail::kRepeat : Tail::kOnce;
   GOLF_ASSIGN(const TokenStream stream, LoadStream(flags, network, facts));
   GOLF_TRY(CheckSameInputs(facts, group));
-  GOLF_ASSIGN(const std::vector<Window> windows, MakeWindows(facts.rule, stream.targets()));
+  GOLF_ASSIGN(const WindowList windows, MakeWindows(facts.rule, stream.targets()));
 
   const ExecutorFactory factory = ExecutorsOf(*kernels, *network.program, network.weights);
   if (flags.print_plan) return PrintPlan(factory, flags, facts);

@@ -9,6 +9,7 @@
 #include "kernels/table.h"
 #include "kernels/threads.h"
 #include "tools/cli.h"
+#include "tools/number_flags.h"
 #include "tools/output_guard.h"
 #include "tools/time_limit.h"
 #include "tools/together.h"
@@ -62,14 +63,13 @@ void AddFlags(CLI::App& app, Flags& f) {
                    "Go on from the newest checkpoint in --out, or start there");
   output->add_flag("--fresh", f.fresh, "Delete what earlier runs left in --out")
       ->excludes("--resume");
-  output->add_option("--checkpoint-every", t.checkpoint_steps, "Save every N steps")
-      ->type_name("N");
-  output->add_option("--checkpoint-minutes", t.checkpoint_minutes, "Save every M minutes")
-      ->default_val(10.0)
+  AddCount(*output, "--checkpoint-every", t.checkpoint_steps, "Save every N steps")->type_name("N");
+  t.checkpoint_minutes = 10;
+  AddReal(*output, "--checkpoint-minutes", t.checkpoint_minutes, "Save every M minutes")
+      ->capture_default_str()
       ->type_name("M");
-  output->add_option("--keep", t.keep, "Checkpoints kept")
-      ->default_val(3)
-      ->check(CLI::PositiveNumber.description(""))
+  AddCount(*output, "--keep", t.keep, "Checkpoints kept", {.lowest = 1})
+      ->capture_default_str()
       ->type_name("K");
   output->add_option("--export", t.export_path, "Write the final weights")
       ->type_name("SAFETENSORS");
@@ -86,23 +86,21 @@ void AddFlags(CLI::App& app, Flags& f) {
                    "Collect the final weights' Hessians, on the clock of training, for golf-pack "
                    "--hessians")
       ->type_name("FILE");
-  output
-      ->add_option("--calibrate-windows", t.calibration_windows,
-                   "Windows of training text for --save-hessians")
-      ->check(CLI::Range(1, 65536).description(""))
+  AddCount(*output, "--calibrate-windows", t.calibration_windows,
+           "Windows of training text for --save-hessians", {1, 65536})
       ->capture_default_str()
       ->type_name("N");
-  output
-      ->add_option("--calibrate-every", t.calibrate_every,
-                   "Collect them while training: every N steps once the learning-rate factor is "
-                   "below 0.8, from the first windows of a step")
-      ->check(CLI::PositiveNumber.description(""))
+  AddCount(*output, "--calibrate-every", t.calibrate_every,
+           "Collect them while training: every N steps once the learning-rate factor is "
+           "below 0.8, from the first windows of a step",
+           {.lowest = 1})
       ->type_name("N");
 
   auto* how = app.add_option_group("How");
-  how->add_option(
-         "--steps", t.stop_after_steps,
-         "Stop after step N of the schedule (to change the schedule: --set schedule.iterations=N)")
+  AddCount(*how, "--steps", t.stop_after_steps,
+           "Stop after step N of the schedule (to change the schedule: --set "
+           "schedule.iterations=N)",
+           {.lowest = 1})
       ->type_name("N");
   AddTimeLimit(*how, "--max-train-seconds", f.max_train_seconds,
                "Steps and calibration may take so long; all is written still where they take "
@@ -111,13 +109,12 @@ void AddFlags(CLI::App& app, Flags& f) {
   how->add_option("--precision", f.precision, "fp32 or bf16; the same as --set train.precision=")
       ->check(CLI::IsMember({"fp32", "bf16"}).description(""))
       ->type_name("NAME");
-  how->add_option(
-         "--micro-batch", f.micro_windows,
-         "Windows per pass: less memory with fewer; the same as --set batch.micro_windows=")
+  AddCount(*how, "--micro-batch", f.micro_windows,
+           "Windows per pass: less memory with fewer; the same as --set batch.micro_windows=",
+           {.lowest = 1})
       ->type_name("N");
-  how->add_option("--threads", f.threads,
-                  "CPU threads (all cores); the result does not depend on it")
-      ->check(CLI::PositiveNumber.description(""))
+  AddCount(*how, "--threads", f.threads,
+           "CPU threads (all cores); the result does not depend on it", {1, 4096})
       ->type_name("N");
   how->add_flag(
       "--skip-bad-steps", t.skip_bad_steps,

@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include "artifact/artifact.h"
 #include "artifact/checkpoint.h"
 #include "artifact/safetensors.h"
+#include "runtime/packed_network.h"
 #include "runtime/program.h"
 #include "runtime/weights.h"
-#include "schemas/program_generated.h"
 #include "tools/compare_xz.h"
 #include "tools/output_guard.h"
 #include "tools/pack_input.h"
@@ -25,7 +24,7 @@ Result<ordered_json> NetworkFacts(const InspectFlags& f, std::span<const uint8_t
   auto program = ParseProgram(program_bytes);
   if (!program.ok()) return bad(program.status());
   if (f.verify) {
-    if (const auto set = TensorSet::From(**program, weights); !set.ok()) return bad(set.status());
+    if (Status s = TensorSet::CheckTensors(**program, weights); !s.ok()) return bad(s);
   }
   uint64_t parameters = 0;
   for (const TensorView& t : weights) parameters += t.data.size();
@@ -61,7 +60,8 @@ Status Export(const InspectFlags& f, std::span<const TensorView> weights) {
 }
 
 Status InspectArtifact(const InspectFlags& f) {
-  GOLF_ASSIGN(const Artifact artifact, Artifact::Read(f.path));
+  GOLF_ASSIGN(const PackedNetwork packed, ReadPackedNetwork(f.path));
+  const Artifact& artifact = packed.artifact;
   const std::vector<TensorView> weights = artifact.tensors();
   GOLF_ASSIGN(const ordered_json network, NetworkFacts(f, artifact.program_bytes(), weights));
   GOLF_ASSIGN(std::vector<CodeFile> code, MeasureCode(f.code));

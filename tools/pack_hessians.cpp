@@ -9,6 +9,7 @@
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
 #include "tools/cli.h"
+#include "tools/number_flags.h"
 
 namespace golf {
 namespace {
@@ -83,13 +84,11 @@ void AddHessianFlags(CLI::App& app, HessianFlags& flags) {
                    "Choose codes by GPTQ, with Hessians of these token shards, or of text that the "
                    "network writes itself")
       ->type_name("SHARDS|self");
-  group
-      ->add_option("--calibrate-windows", flags.windows,
-                   "Windows of calibration text, each as long as the network's")
-      ->check(CLI::Range(1, 65536).description(""))
+  AddCount(*group, "--calibrate-windows", flags.windows,
+           "Windows of calibration text, each as long as the network's", {1, 65536})
       ->capture_default_str()
       ->type_name("N");
-  group->add_option("--calibrate-seed", flags.seed, "Of text that the network writes")
+  AddCount(*group, "--calibrate-seed", flags.seed, "Of text that the network writes")
       ->capture_default_str()
       ->type_name("N");
   group

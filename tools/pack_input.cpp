@@ -62,8 +62,11 @@ Result<PackInput> FromCheckpoint(const PackInputFlags& flags) {
   input.weights_name = group == "weights" ? "raw" : group;
   if (const auto step = contents.integers.find("step"); step != contents.integers.end())
     input.step = step->second;
-  if (const auto elapsed = contents.reals.find("elapsed_ms"); elapsed != contents.reals.end())
+  if (const auto elapsed = contents.reals.find("elapsed_ms"); elapsed != contents.reals.end()) {
+    if (!(elapsed->second >= 0 && elapsed->second < 1e12))
+      return Status{Code::kBadData, flags.path + ": elapsed_ms: no training took such a time"};
     input.train_seconds = elapsed->second / 1000;
+  }
   auto program = ParseProgram(input.program);
   if (!program.ok()) return AddPath(flags.path, program.status());
   GOLF_TRY(LoadWeights(flags.path, **program, contents.group(group), input));

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "tools/number_flags.h"
+
 namespace golf {
 namespace {
 
@@ -98,10 +100,10 @@ void AddCheckFlags(CLI::App& app, CheckFlags& flags) {
           ->excludes("--audit")
           ->excludes("--receipt")
           ->excludes("--print-plan");
-  app.add_option("--check-samples", flags.samples,
-                 "Places tried; each takes a run up to it for causality and one for target")
+  AddCount(app, "--check-samples", flags.samples,
+           "Places tried; each takes a run up to it for causality and one for target",
+           {1, 1'000'000})
       ->type_name("N")
-      ->check(CLI::Range(1, 1'000'000).description(""))
       ->capture_default_str()
       ->needs(check);
 }

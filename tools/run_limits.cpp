@@ -6,16 +6,19 @@
 #include "artifact/budget.h"
 #include "artifact/json.h"
 #include "artifact/sha256.h"
+#include "tools/number_flags.h"
 
 namespace golf {
 
 void AddLimitFlags(CLI::App& app, LimitFlags& flags) {
   app.add_option(
          "--code", flags.code,
-         "Files whose bytes count beside the artifact; their sizes and hashes enter the receipt")
-      ->type_name("FILE");
-  app.add_option("--max-bytes", flags.max_bytes,
-                 "Refuse an artifact that is larger than this together with --code")
+         "A file whose bytes count beside the artifact; its size and hash enter the receipt; "
+         "repeatable")
+      ->type_name("FILE")
+      ->allow_extra_args(false);  // what follows is a shard
+  AddBytes(app, "--max-bytes", flags.max_bytes,
+           "Refuse an artifact that is larger than this together with --code")
       ->type_name("N");
   AddTimeLimit(app, "--max-eval-seconds", flags.max_eval_seconds,
                "The evaluation, loading included, may take so long; the score is given still where "

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <unordered_map>
 
 #include "tools/cli.h"
 
@@ -14,15 +15,17 @@ struct Node {
   uint64_t elements = 0, bytes = 0;
   std::string detail;
   std::vector<std::unique_ptr<Node>> children;  // in order of first appearance
+  std::unordered_map<std::string, Node*> by_name;
 };
 
 Node& Child(Node& parent, const std::string& name) {
-  for (const auto& child : parent.children) {
-    if (child->name == name) return *child;
+  Node*& child = parent.by_name[name];
+  if (child == nullptr) {
+    parent.children.push_back(std::make_unique<Node>());
+    child = parent.children.back().get();
+    child->name = name;
   }
-  parent.children.push_back(std::make_unique<Node>());
-  parent.children.back()->name = name;
-  return *parent.children.back();
+  return *child;
 }
 
 void Insert(Node& root, const TreeLeaf& leaf) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a clone to a verdict: packages, build, every test. Exit code 0 only if all of it passed.
-#   tools/test.sh [--preset NAME]     release; asan, tsan and clang need what tools/setup.sh --clang installs
+#   tools/test.sh [--preset NAME]     release (default); developer: the same, warnings are errors; asan, tsan and clang need
+#                                     what tools/setup.sh --clang installs
 # A clone tests itself with the golden cases in tests/golden/data. A larger set, $GOLF_GOLDEN or ../shared/golden, is run too.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -5,14 +5,13 @@
 #include <map>
 
 #include "tools/cli.h"
+#include "tools/number_flags.h"
 
 namespace golf {
 
 CLI::Option* AddTimeLimit(CLI::App& app, const char* flag, std::optional<double>& limit,
                           const std::string& help) {
-  return app.add_option(flag, limit, help)
-      ->type_name("SECONDS")
-      ->check(CLI::PositiveNumber.description(""));
+  return AddReal(app, flag, limit, help, {.lowest = kAboveZero})->type_name("SECONDS");
 }
 
 void AddOverTimeFlag(CLI::App& app, OverTime& over_time) {
@@ -28,7 +27,9 @@ void AddOverTimeFlag(CLI::App& app, OverTime& over_time) {
 Status CheckSeconds(std::string_view what, double seconds, std::string_view flag,
                     std::optional<double> limit, OverTime over_time) {
   if (!limit || seconds <= *limit) return {};
-  std::string message = fmt::format("{} took {:.1f} s, {} is {:g}", what, seconds, flag, *limit);
+  const std::string took =
+      seconds < 1e9 ? fmt::format("{:.1f} s", seconds) : fmt::format("{:g} s", seconds);
+  std::string message = fmt::format("{} took {}, {} is {:g}", what, took, flag, *limit);
   if (over_time == OverTime::kFail) return {Code::kOverBudget, std::move(message)};
   Warn(message);
   return {};

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "tools/cli.h"
+#include "tools/number_flags.h"
 
 namespace golf {
 namespace {
@@ -31,6 +32,12 @@ void AddTttFlags(CLI::App& app, TttFlags& flags) {
   const auto add = [&](const char* name, auto& value, const char* help, const char* type) {
     return group->add_option(name, value, help)->type_name(type)->each(turn_on);
   };
+  const auto add_count = [&](const char* name, auto& value, const char* help) {
+    return AddCount(*group, name, value, help)->type_name("N")->each(turn_on);
+  };
+  const auto add_real = [&](const char* name, std::optional<double>& value, const char* help) {
+    return AddReal(*group, name, value, help)->type_name("X")->each(turn_on);
+  };
   group->add_flag("--ttt", flags.on, "Train on each chunk after it was scored");
   const std::vector<std::string> presets(TttPresets().begin(), TttPresets().end());
   add("--ttt-preset", flags.preset,
@@ -40,30 +47,32 @@ void AddTttFlags(CLI::App& app, TttFlags& flags) {
       "NAME")
       ->check(CLI::IsMember(presets).description(""));
   add("--ttt-optimizer", flags.optimizer, "sgd or adamw", "NAME")->transform(OneOf(kOptimizers));
-  add("--ttt-lr", flags.lr, "Learning rate before the schedule (0.002)", "X");
+  add_real("--ttt-lr", flags.lr, "Learning rate before the schedule (0.002)");
   add("--ttt-schedule", flags.schedule, "Over the chunks: constant, cosine, warmup-cosine", "NAME")
       ->transform(OneOf(kSchedules));
-  add("--ttt-momentum", flags.momentum, "Of sgd (0.9)", "X");
-  add("--ttt-weight-decay", flags.weight_decay, "Decoupled (0)", "X");
-  add("--ttt-clip", flags.clip_norm, "Largest gradient norm, 0 for any (1)", "X");
-  add("--ttt-epochs", flags.epochs, "Times each chunk is trained on (10)", "N");
-  add("--ttt-chunk", flags.chunk_tokens, "Tokens scored before training on them (32768)", "N");
-  add("--ttt-batch", flags.batch_sequences, "Windows per update (32)", "N");
-  add("--ttt-micro-batch", flags.micro_batch, "Windows per pass: less memory, the same update",
-      "N");
-  auto* freeze = add("--ttt-freeze-blocks", flags.freeze_blocks,
-                     "The first N blocks stay as they are (2)", "N");
+  add_real("--ttt-momentum", flags.momentum, "Of sgd (0.9)");
+  add_real("--ttt-weight-decay", flags.weight_decay, "Decoupled (0)");
+  add_real("--ttt-clip", flags.clip_norm, "Largest gradient norm, 0 for any (1)");
+  add_count("--ttt-epochs", flags.epochs, "Times each chunk is trained on (10)");
+  add_count("--ttt-chunk", flags.chunk_tokens, "Tokens scored before training on them (32768)");
+  add_count("--ttt-batch", flags.batch_sequences, "Windows per update (32)");
+  add_count("--ttt-micro-batch", flags.micro_batch,
+            "Windows per pass: less memory, the same update");
+  auto* freeze = add_count("--ttt-freeze-blocks", flags.freeze_blocks,
+                           "The first N blocks stay as they are (2)");
   add("--ttt-trainable", flags.trainable,
       "Rules on weight names, the last that matches decides: "
       "--ttt-trainable='-*,+blocks.-1.*,+*scale*'; blocks.-1 is the last block",
       "RULES")
       ->delimiter(',')
+      ->allow_extra_args(false)  // what follows is a shard
       ->excludes(freeze);
   add("--ttt-bf16", flags.bf16_weights,
       "Patterns of weights that keep bfloat16 values and moments (preset pr1232: its embeddings "
       "and refiner matrices)",
       "PATTERNS")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   group->add_flag_function(
       "--ttt-fake-quant,!--no-ttt-fake-quant",
       [&flags](int64_t count) { flags.on = true, flags.fake_quant = count > 0; },

@@ -357,6 +357,20 @@ Status CheckNetworkConfig(const NetworkConfig& c) {
   return {};
 }
 
+NetworkConfig WithEveryPart(const NetworkConfig& config) {
+  NetworkConfig c = config;
+  c.num_layers = std::max(c.num_layers, 2U);  // skips
+  c.bigram_buckets = std::max(c.bigram_buckets, 2U);
+  c.bigram_embed_dim = c.model_dim + 1;  // unlike the model's width: a projection
+  c.bigram_xor_hash = true;
+  c.mlp_affine = c.gated_skips = c.value_residual = c.gated_attention = c.ve_enabled = true;
+  if (c.ve_layers.empty()) c.ve_layers = {0};
+  c.ve_dim = c.model_dim + 1;
+  c.flow_latent_dim = c.flow_hidden_dim = 1;
+  c.tie_embeddings = false;
+  return c;
+}
+
 std::unique_ptr<schema::ProgramT> BuildNetwork(const NetworkConfig& config) {
   return Network(config).Build();
 }

@@ -74,6 +74,10 @@ struct NetworkConfig {
 // What BuildNetwork relies on: divisibility, ranges, nothing empty. The message names the field.
 Status CheckNetworkConfig(const NetworkConfig& config);
 
+// The same network with every optional part, whether the config has it or not: for the names of all weights that a network
+// of this kind can have.
+NetworkConfig WithEveryPart(const NetworkConfig& config);
+
 // The config has passed CheckNetworkConfig. Weights have the reference's state_dict names and stand in its
 // serialisation order. Named values: "bigram" (projected and scaled), "emb_normed", "x0", "block<i>_in" (where a
 // skip enters), "block<i>_out", "final_norm", "refined" (where there is a FlowRefiner), "logits" (before the softcap),

@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 
 #include "artifact/file.h"
+#include "runtime/trainable.h"
+#include "schemas/program_generated.h"
 #include "trainer/recipe_reader.h"
 
 namespace golf {
@@ -172,6 +175,47 @@ Status In(const std::string& source, const Status& status) {
   return {status.code(), fmt::format("recipe '{}': {}", source, status.message())};
 }
 
+// Each pattern must take a weight: of this network, or of one that has the parts that this one leaves out. Others are
+// misspelt, or an earlier group takes all their weights.
+Status CheckPatterns(const NetworkConfig& network, const TrainSettings& train) {
+  std::set<std::string> names;
+  for (const NetworkConfig& config : {network, WithEveryPart(network)}) {
+    const std::unique_ptr<schema::ProgramT> program = BuildNetwork(config);
+    for (const auto& weight : program->weights) names.insert(weight->name);
+  }
+  std::set<const std::string*> used;
+  for (const std::string& name : names) {
+    const auto group = std::ranges::find_if(
+        train.groups, [&](const OptimizerGroup& g) { return MatchesAny(g.weights, name); });
+    if (group == train.groups.end()) continue;
+    for (const std::string& pattern : group->weights) {
+      if (MatchesPattern(pattern, name)) used.insert(&pattern);
+    }
+  }
+  for (const OptimizerGroup& group : train.groups) {
+    for (const std::string& pattern : group.weights) {
+      if (used.contains(&pattern)) continue;
+      const bool taken = std::ranges::any_of(
+          names, [&](const std::string& name) { return MatchesPattern(pattern, name); });
+      return {
+          Code::kUsage,
+          fmt::format("group.{}.weights: '{}' takes no weight: {}", group.name, pattern,
+                      taken ? "earlier groups take all that match it; put this group before them"
+                            : "no weight has such a name")};
+    }
+  }
+  for (const std::string& pattern : train.reference.stale_gradients) {
+    if (std::ranges::none_of(
+            names, [&](const std::string& name) { return MatchesPattern(pattern, name); })) {
+      return {Code::kUsage,
+              fmt::format("reference.stale_gradients: '{}' takes no weight: no weight "
+                          "has such a name",
+                          pattern)};
+    }
+  }
+  return {};
+}
+
 void Flatten(const toml::node& node, const std::string& path,
              std::map<std::string, std::string>& out) {
   const auto join = [&path](std::string_view key) {
@@ -204,13 +248,28 @@ Result<Recipe> ParseRecipe(const std::string& text, const std::string& source,
     return In(source, {Code::kUsage, "validation.batch_windows: must not be 0"});
   }
   recipe.text = CanonicalToml(document);
+  if (!ParseToml(recipe.text, source).ok()) {  // a checkpoint with this text could not be resumed
+    return In(source, {Code::kUsage, "a text in it is not UTF-8"});
+  }
   return recipe;
 }
+
+namespace {
+
+// A recipe that somebody wrote: patterns that do nothing are mistakes. In a checkpoint's they are history.
+Result<Recipe> ParseWritten(const std::string& text, const std::string& source,
+                            std::span<const std::string> overrides) {
+  GOLF_ASSIGN(Recipe recipe, ParseRecipe(text, source, overrides));
+  GOLF_TRY(In(source, CheckPatterns(recipe.network, recipe.train)));
+  return recipe;
+}
+
+}  // namespace
 
 Result<Recipe> LoadRecipe(const std::string& name_or_path, std::span<const std::string> overrides) {
   for (const BuiltInRecipe& recipe : BuiltInRecipes()) {
     if (recipe.name == name_or_path)
-      return ParseRecipe(std::string(recipe.text), name_or_path, overrides);
+      return ParseWritten(std::string(recipe.text), name_or_path, overrides);
   }
   if (name_or_path.find_first_of("./") == std::string::npos) {
     std::vector<std::string_view> names;
@@ -221,7 +280,7 @@ Result<Recipe> LoadRecipe(const std::string& name_or_path, std::span<const std::
                               name_or_path, fmt::join(names, ", "), name_or_path));
   }
   GOLF_ASSIGN(const std::vector<uint8_t> bytes, ReadFile(name_or_path, kMaxRecipeBytes));
-  return ParseRecipe(std::string(bytes.begin(), bytes.end()), name_or_path, overrides);
+  return ParseWritten(std::string(bytes.begin(), bytes.end()), name_or_path, overrides);
 }
 
 std::map<std::string, std::string> RecipeValues(const std::string& text) {

@@ -32,10 +32,11 @@ struct Recipe {
 };
 
 // overrides: "key=value" with a dotted key ("network.num_layers=4", "group.matrix.lr=0.02") and a TOML value; what is
-// no TOML value is taken as a string. kUsage names key and file for unknown keys, wrong types and impossible values.
+// no TOML value is taken as a string. kUsage names key and file for unknown keys, wrong types and impossible values, and
+// patterns of groups that take no weight.
 Result<Recipe> LoadRecipe(const std::string& name_or_path,
                           std::span<const std::string> overrides = {});
-// `source` stands for the file in messages.
+// `source` stands for the file in messages. Patterns are not looked at: the text may be a checkpoint's.
 Result<Recipe> ParseRecipe(const std::string& text, const std::string& source,
                            std::span<const std::string> overrides = {});
 

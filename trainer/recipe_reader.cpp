@@ -3,37 +3,104 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <optional>
 #include <sstream>
+
+#include "kernels/base/numbers.h"
 
 namespace golf {
 namespace {
 
-// toml++ 3.3 runs into undefined behaviour on some characters beyond ASCII where it expects white space or a key, so
-// that they are allowed in comments only. The line of the first elsewhere, or 0.
-size_t LineBeyondAscii(std::string_view text) {
-  size_t line = 1;
-  bool comment = false;
-  for (const char c : text) {
-    if (c == '\n') {
-      ++line;
-      comment = false;
+// Where the string that opens at `at` ends: behind its last quote, or at the end of the text.
+size_t EndOfString(std::string_view text, size_t at) {
+  const char quote = text[at];
+  const std::string three(3, quote);
+  const bool long_form = text.substr(at).starts_with(three);
+  const std::string_view closing = long_form ? std::string_view(three) : text.substr(at, 1);
+  for (size_t i = at + closing.size(); i < text.size(); ++i) {
+    if (text[i] == '\\' && quote == '"') {
+      ++i;
+    } else if (text.substr(i).starts_with(closing)) {
+      i += closing.size();
+      // Two more quotes may belong to the contents.
+      for (int more = 0; long_form && more < 2 && i < text.size() && text[i] == quote; ++more) ++i;
+      return i;
     }
-    comment = comment || c == '#';
-    if (!comment && (static_cast<unsigned char>(c) & 0x80U) != 0) return line;
+  }
+  return text.size();
+}
+
+// The text with the contents of comments and strings replaced by spaces: what is left are keys, numbers and punctuation.
+std::string WithoutCommentsAndStrings(std::string_view text) {
+  std::string left(text);
+  const auto blank = [&left](size_t from, size_t to) {
+    for (size_t i = from; i < to; ++i) {
+      if (left[i] != '\n') left[i] = ' ';
+    }
+  };
+  for (size_t i = 0; i < text.size();) {
+    size_t end = i + 1;
+    if (text[i] == '#') {
+      end = std::min(text.find('\n', i), text.size());
+      blank(i, end);
+    } else if (text[i] == '"' || text[i] == '\'') {
+      end = EndOfString(text, i);
+      blank(i, end);
+    }
+    i = end;
+  }
+  return left;
+}
+
+// toml++ 3.3 runs into undefined behaviour on some characters beyond ASCII where it expects white space or a key, so
+// that they are allowed in comments and strings only. `left` is WithoutCommentsAndStrings(). The line of the first, or 0.
+size_t LineBeyondAscii(std::string_view left) {
+  size_t line = 1;
+  for (const char c : left) {
+    if (c == '\n') ++line;
+    if ((static_cast<unsigned char>(c) & 0x80U) != 0) return line;
   }
   return 0;
 }
 
-// The value of an assignment as a node below the key "value".
+// Tables nest as deep as a dotted key is long, and the library takes one apart by recursion: a long enough key would
+// overflow the stack. Values it limits to 256 levels, each of which may have a key of its own.
+constexpr int kMaxDots = 16;
+
+// The line of the first stretch between two delimiters with too many dots to be a key of ours, or 0.
+size_t LineOfEndlessKey(std::string_view left) {
+  size_t line = 1;
+  int dots = 0;
+  for (const char c : left) {
+    if (c == '.' && ++dots > kMaxDots) return line;
+    if (c == '\n' || c == '=' || c == ',' || c == '{' || c == '[') dots = 0;
+    if (c == '\n') ++line;
+  }
+  return 0;
+}
+
+// The value of an assignment as a node below the key "value": a number as flags take it (0100 is 100, 16e6 an integer), a
+// TOML value, or else a string.
 toml::table ParseValue(const std::string& text) {
-  if (LineBeyondAscii(text) > 0) return toml::table{{"value", text}};
+  const bool fraction = text.find('.') != std::string::npos;  // 1.0 stays a real number
+  if (const std::optional<uint64_t> count = ParseCount(text);
+      count && !fraction && *count <= std::numeric_limits<int64_t>::max()) {
+    return toml::table{{"value", static_cast<int64_t>(*count)}};
+  }
+  const std::string left = WithoutCommentsAndStrings(text);
+  if (LineBeyondAscii(left) > 0 || LineOfEndlessKey(left) > 0) return toml::table{{"value", text}};
   try {
     return toml::parse("value = " + text);
-  } catch (const toml::parse_error&) {  // no TOML value: a string
+  } catch (const toml::parse_error&) {  // no TOML value
+    if (const std::optional<double> real = ParseReal(text)) return toml::table{{"value", *real}};
     return toml::table{{"value", text}};
   }
 }
+
+// A value for a message.
+std::string Found(const toml::node& node) { return Shortened(TomlValueText(node)); }
 
 void AppendTable(const toml::table& table, const std::string& path, std::string& out) {
   const auto heading = [&](std::string_view key) {
@@ -69,33 +136,22 @@ toml::node* Child(toml::node& parent, std::string_view key) {
   return nullptr;
 }
 
-// Tables nest as deep as a dotted key is long, and the library takes one apart by recursion: a long enough key would
-// overflow the stack. Values it limits to 256 levels, each of which may have a key of its own.
-constexpr int kMaxDots = 16;
-
-// The line of the first stretch between two delimiters with too many dots to be a key of ours, or 0.
-size_t LineOfEndlessKey(std::string_view text) {
-  size_t line = 1;
-  int dots = 0;
-  for (const char c : text) {
-    if (c == '.' && ++dots > kMaxDots) return line;
-    if (c == '\n' || c == '=' || c == ',' || c == '{' || c == '[') dots = 0;
-    if (c == '\n') ++line;
-  }
-  return 0;
-}
-
 }  // namespace
 
-Result<toml::table> ParseToml(const std::string& text, const std::string& source) {
-  if (const size_t line = LineOfEndlessKey(text); line > 0) {
-    return Status(Code::kUsage, fmt::format("recipe '{}' line {}: more than {} dots in a row",
+Result<toml::table> ParseToml(const std::string& file, const std::string& source) {
+  std::string_view text = file;
+  if (constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF"; text.starts_with(kByteOrderMark))
+    text.remove_prefix(kByteOrderMark.size());
+  const std::string left = WithoutCommentsAndStrings(text);
+  if (const size_t line = LineOfEndlessKey(left); line > 0) {
+    return Status(Code::kUsage, fmt::format("recipe '{}' line {}: more than {} dots in a key",
                                             source, line, kMaxDots));
   }
-  if (const size_t line = LineBeyondAscii(text); line > 0) {
-    return Status(Code::kUsage,
-                  fmt::format("recipe '{}' line {}: a character beyond ASCII outside a comment",
-                              source, line));
+  if (const size_t line = LineBeyondAscii(left); line > 0) {
+    return Status(
+        Code::kUsage,
+        fmt::format("recipe '{}' line {}: a character beyond ASCII outside comments and strings",
+                    source, line));
   }
   try {
     return toml::parse(text, source);
@@ -109,6 +165,11 @@ Status ApplyOverride(toml::table& document, const std::string& assignment) {
   const size_t equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0) {
     return {Code::kUsage, fmt::format("--set {}: expected key=value", assignment)};
+  }
+  if (std::count(assignment.begin(), assignment.begin() + static_cast<ptrdiff_t>(equals), '.') >
+      kMaxDots) {
+    return {Code::kUsage,
+            fmt::format("--set {}: more than {} dots in a key", Shortened(assignment), kMaxDots)};
   }
   toml::node* node = &document;
   std::string_view key = std::string_view(assignment).substr(0, equals);
@@ -177,8 +238,7 @@ uint64_t TableReader::ReadUnsigned(std::string_view key, uint64_t highest, uint6
   if (node == nullptr) return unchanged;
   const toml::value<int64_t>* value = node->as_integer();
   if (value == nullptr || value->get() < 0 || static_cast<uint64_t>(value->get()) > highest) {
-    Fail(key,
-         fmt::format("expected an integer from 0 to {}, found {}", highest, TomlValueText(*node)));
+    Fail(key, fmt::format("expected an integer from 0 to {}, found {}", highest, Found(*node)));
     return unchanged;
   }
   return static_cast<uint64_t>(value->get());
@@ -195,31 +255,34 @@ void TableReader::Read(std::string_view key, uint64_t& field) {
 void TableReader::Read(std::string_view key, bool& field) {
   const toml::node* node = Find(key);
   if (node == nullptr) return;
-  if (!node->is_boolean())
-    return Fail(key, "expected true or false, found " + TomlValueText(*node));
+  if (!node->is_boolean()) return Fail(key, "expected true or false, found " + Found(*node));
   field = node->as_boolean()->get();
 }
 
 void TableReader::Read(std::string_view key, double& field) {
   const toml::node* node = Find(key);
   if (node == nullptr) return;
-  if (!node->is_number()) return Fail(key, "expected a number, found " + TomlValueText(*node));
+  if (!node->is_number()) return Fail(key, "expected a number, found " + Found(*node));
   // Not value<double>(): it gives nothing for integers that a double does not hold exactly.
   const toml::value<int64_t>* integer = node->as_integer();
-  field =
+  const double value =
       integer != nullptr ? static_cast<double>(integer->get()) : node->as_floating_point()->get();
+  if (!std::isfinite(value)) return Fail(key, "expected a finite number, found " + Found(*node));
+  field = value;
 }
 
 void TableReader::Read(std::string_view key, float& field) {
   double value = field;
   Read(key, value);
+  if (std::abs(value) > std::numeric_limits<float>::max())
+    return Fail(key, fmt::format("expected a number of 32 bits, found {}", value));
   field = static_cast<float>(value);
 }
 
 void TableReader::Read(std::string_view key, std::string& field) {
   const toml::node* node = Find(key);
   if (node == nullptr) return;
-  if (!node->is_string()) return Fail(key, "expected a string, found " + TomlValueText(*node));
+  if (!node->is_string()) return Fail(key, "expected a string, found " + Found(*node));
   field = node->as_string()->get();
 }
 
@@ -235,7 +298,7 @@ void TableReader::Read(std::string_view key, std::vector<uint32_t>& field) {
     if (value) read.push_back(*value);
   }
   if (array == nullptr || read.size() != array->size()) {
-    return Fail(key, "expected a list of integers, found " + TomlValueText(*node));
+    return Fail(key, "expected a list of integers, found " + Found(*node));
   }
   field = std::move(read);
 }
@@ -250,7 +313,7 @@ void TableReader::Read(std::string_view key, std::vector<std::string>& field) {
     if (value) read.push_back(*value);
   }
   if (array == nullptr || read.size() != array->size()) {
-    return Fail(key, "expected a list of strings, found " + TomlValueText(*node));
+    return Fail(key, "expected a list of strings, found " + Found(*node));
   }
   field = std::move(read);
 }
@@ -261,7 +324,8 @@ void TableReader::ReadChoice(std::string_view key, std::span<const std::string_v
   Read(key, name);
   const auto found = std::find(names.begin(), names.end(), name);
   if (found == names.end()) {
-    return Fail(key, fmt::format("expected one of {}, found '{}'", fmt::join(names, ", "), name));
+    return Fail(key, fmt::format("expected one of {}, found '{}'", fmt::join(names, ", "),
+                                 Shortened(name)));
   }
   field = static_cast<size_t>(found - names.begin());
 }

@@ -13,10 +13,11 @@
 
 namespace golf {
 
-// Parses TOML; kUsage names source and line.
-Result<toml::table> ParseToml(const std::string& text, const std::string& source);
+// Parses TOML, with or without a byte order mark; kUsage names source and line.
+Result<toml::table> ParseToml(const std::string& file, const std::string& source);
 
-// Sets `key=value` in a document. A component of the key that meets an array of tables names one by its `name`.
+// Sets `key=value` in a document. A component of the key that meets an array of tables names one by its `name`. A value
+// that flags would take as a whole number is that number (kernels/base/numbers.h): 0100, 16e6.
 Status ApplyOverride(toml::table& document, const std::string& assignment);
 
 // The document as text, the same for any order and spelling it came in: keys sorted, plain values before tables, numbers in

@@ -20,15 +20,17 @@ Result<ValidationResult> Validate(const ValidationPass& pass, const TensorSet& w
     return Executor::Create(pass.kernels, pass.program, weights, executor);
   };
   WindowScorer scorer(factory, options, pass.group);
-  GOLF_ASSIGN(const std::vector<Window> windows, MakeWindows(options.rule, pass.stream.targets()));
+  GOLF_ASSIGN(const WindowList windows, MakeWindows(options.rule, pass.stream.targets()));
 
   ScoreSums sums;
   std::vector<float> nll;
   const std::span<const uint16_t> tokens = pass.stream.tokens();
-  for (std::span<const Window> rest = windows; !rest.empty();) {
+  for (size_t done = 0; done < windows.size();) {
     GOLF_ASSIGN(const bool go_on, pass.group.ForAll(proceed()));
     if (!go_on) return Status(Code::kInterrupted, "validation was abandoned");
-    const std::span<const Window> batch = rest.first(scorer.NextBatch(rest));
+    const std::vector<Window> next =
+        windows.Slice(done, std::min(windows.size(), done + scorer.MaxBatch()));
+    const auto batch = std::span(next).first(scorer.NextBatch(next));
     GOLF_TRY(scorer.Score(pass.stream, batch, nll));
     size_t i = 0;
     for (const Window& w : batch) {
@@ -36,7 +38,7 @@ Result<ValidationResult> Validate(const ValidationPass& pass, const TensorSet& w
         sums.Add(nll[i++], pass.byte_table ? pass.byte_table->Count(tokens[t], tokens[t + 1]) : 0);
       }
     }
-    rest = rest.subspan(batch.size());
+    done += batch.size();
   }
   ValidationResult result;
   result.loss_nats = sums.loss_nats();

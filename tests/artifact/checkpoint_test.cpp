@@ -266,6 +266,16 @@ TEST(Checkpoint, TablesThatShareANameAreRefused) {
 }
 
 // A whole checkpoint of one tensor, its description edited and its checksums made to fit.
+// Whoever shows names as a tree goes as deep as a name has dots.
+TEST(Checkpoint, RefusesANameOfMegabytes) {
+  const TempFolder folder;
+  SampleCheckpoint sample;
+  sample.contents.integers[std::string(2'000'000, '.')] = 1;
+  const Status status = Checkpoint::Open(WriteSample(folder, sample.contents)).status();
+  EXPECT_EQ(status.code(), Code::kBadData);
+  EXPECT_THAT(status.message(), testing::HasSubstr("a name of 2000000 bytes"));
+}
+
 TEST(Checkpoint, RefusesDescriptionsThatDoNotFitTheFile) {
   const TempFolder folder;
   const auto message = [&](const auto& edit, const std::string& behind = "") {

@@ -6,6 +6,7 @@
 #include "kernels/threads.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/network_bench.h"
+#include "tools/number_flags.h"
 
 int main(int argc, char** argv) {
   CLI::App app("Times every kernel in fp32 and bf16 against this machine's measured limits.");
@@ -14,10 +15,10 @@ int main(int argc, char** argv) {
   std::string filter;
   int rounds = 5;
   bool network = false, profile = false;
-  app.add_option("--threads", threads, "threads to use")->check(CLI::PositiveNumber);
-  app.add_option("--seconds", seconds, "time per figure")->check(CLI::NonNegativeNumber);
+  golf::AddCount(app, "--threads", threads, "threads to use", {1, 4096});
+  golf::AddReal(app, "--seconds", seconds, "time per figure");
   app.add_option("--filter", filter, "only rows whose name contains this");
-  app.add_option("--rounds", rounds, "runs of each whole pass")->check(CLI::PositiveNumber);
+  golf::AddCount(app, "--rounds", rounds, "runs of each whole pass", {.lowest = 1});
   app.add_flag("--network", network, "whole passes only");
   app.add_flag("--profile", profile, "a training pass by operations only");
   CLI11_PARSE(app, argc, argv);

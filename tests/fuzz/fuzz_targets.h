@@ -12,6 +12,7 @@ void FuzzArtifact(std::span<const uint8_t> input);
 void FuzzAudit(std::span<const uint8_t> input);
 void FuzzCheckpoint(std::span<const uint8_t> input);
 void FuzzHessians(std::span<const uint8_t> input);
+void FuzzJson(std::span<const uint8_t> input);
 void FuzzProgram(std::span<const uint8_t> input);
 void FuzzRecipe(std::span<const uint8_t> input);
 void FuzzSafetensors(std::span<const uint8_t> input);
@@ -24,9 +25,16 @@ struct FuzzTarget {
 };
 
 inline constexpr FuzzTarget kFuzzTargets[] = {
-    {"artifact", FuzzArtifact},       {"audit", FuzzAudit},     {"checkpoint", FuzzCheckpoint},
-    {"hessians", FuzzHessians},       {"program", FuzzProgram}, {"recipe", FuzzRecipe},
-    {"safetensors", FuzzSafetensors}, {"shard", FuzzShard},     {"tokenizer", FuzzTokenizer},
+    {"artifact", FuzzArtifact},
+    {"audit", FuzzAudit},
+    {"checkpoint", FuzzCheckpoint},
+    {"hessians", FuzzHessians},
+    {"json", FuzzJson},
+    {"program", FuzzProgram},
+    {"recipe", FuzzRecipe},
+    {"safetensors", FuzzSafetensors},
+    {"shard", FuzzShard},
+    {"tokenizer", FuzzTokenizer},
 };
 
 }  // namespace golf::test

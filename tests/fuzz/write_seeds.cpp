@@ -180,6 +180,12 @@ void WriteTexts(SeedFolder& out) {
   out.Write("recipe", "deep", {0},
             ToBytes("a.b.c.d = {e.f = [[[{g.h = 1979-05-27T07:32:00Z}]]]}\n"));
 
+  out.Write(
+      "json", "packing", {7},
+      ToBytes(
+          R"({"content_hash":"ab","seconds":1.5,"code":[{"file":"\u001b\ud83d\ude00","bytes":7}],"fits":true})"));
+  out.Write("json", "deep", {3}, ToBytes("[[[{\"a\":[[-1e3,\"\xc3\xbc\"]]}]]]"));
+
   const std::vector<uint16_t> tokens = {1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2};
   out.Write("shard", "whole", {0, 8, 0, 0},
             out.Content([&](const std::string& path) { return WriteTokenShard(path, tokens); }));

@@ -129,8 +129,8 @@ struct Trial {
 
 Result<std::vector<CheckResult>> RunAll(const Trial& trial, ExecutorFactory factory,
                                         TensorSet& weights) {
-  std::vector<Window> windows = *MakeWindows(trial.rule, trial.stream.targets());
-  windows.resize(windows.size() - trial.left_out);
+  const WindowList all = *MakeWindows(trial.rule, trial.stream.targets());
+  const WindowList windows = all.First(all.size() - trial.left_out);
   const auto steps =
       trial.ttt ? ScoreFirst(windows, trial.stream.targets(), trial.rule.length, *trial.ttt)
                 : ScoreOnly(windows);

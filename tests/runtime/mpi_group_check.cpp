@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/numbers.h"
 #include "runtime/launch.h"
 #include "runtime/process_group.h"
 
@@ -52,4 +53,6 @@ int Main(size_t processes) {
 }  // namespace
 }  // namespace golf
 
-int main(int argc, char** argv) { return golf::Main(argc > 1 ? std::stoul(argv[1]) : 0); }
+int main(int argc, char** argv) {
+  return golf::Main(argc > 1 ? golf::ParseCount(argv[1]).value_or(0) : 0);
+}

@@ -105,7 +105,7 @@ TEST(Scorer, ANumberThatIsNoneEndsWithItsTarget) {
   WindowScorer scorer(FakeExecutors(weights, calls), {rule, 4, Precision::kFp32});
   std::vector<float> nll;
   const auto windows = *MakeWindows(rule, stream.targets());
-  const Status status = scorer.Score(stream, std::span(windows).first(1), nll);
+  const Status status = scorer.Score(stream, windows.Slice(0, 1), nll);
   EXPECT_EQ(status.code(), Code::kBadNumbers);
   EXPECT_THAT(status.message(), testing::HasSubstr("target 0 "));
 }
@@ -120,9 +120,9 @@ TEST(Scorer, ANumberThatIsNoneEndsEveryProcessWithItsTarget) {
     weights[0][0] = group.rank() == 1 ? std::nanf("") : 0;
     FakeCalls calls;
     WindowScorer scorer(FakeExecutors(weights, calls), {rule, 4, Precision::kFp32}, group);
-    EXPECT_EQ(scorer.NextBatch(std::span(windows).subspan(1)), 8U);
+    EXPECT_EQ(scorer.NextBatch(windows.Slice(1, windows.size())), 8U);
     std::vector<float> nll;
-    const Status status = scorer.Score(stream, std::span(windows).subspan(1, 3), nll);
+    const Status status = scorer.Score(stream, windows.Slice(1, 4), nll);
     EXPECT_EQ(status.code(), Code::kBadNumbers);
     EXPECT_THAT(status.message(), testing::HasSubstr("rank 1: the NLL of target 40 "));
   });

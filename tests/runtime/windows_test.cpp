@@ -9,7 +9,8 @@ namespace golf {
 namespace {
 
 std::vector<Window> Make(size_t targets, size_t length, size_t stride, Tail tail = Tail::kOnce) {
-  return *MakeWindows({length, stride, tail}, targets);
+  const WindowList windows = *MakeWindows({length, stride, tail}, targets);
+  return windows.Slice(0, windows.size());
 }
 
 std::vector<int> TimesScored(const std::vector<Window>& windows, size_t targets) {
@@ -64,6 +65,41 @@ TEST(Windows, RepeatCountsOfThePublishedRun) {
   for (const Window& w : windows) scored += w.count;
   EXPECT_EQ(windows.size(), 969'088U);
   EXPECT_EQ(scored, targets + 1984);
+}
+
+// As they were listed one by one before the number of them had a formula.
+TEST(Windows, AreThoseOfTheDefinition) {
+  for (const Tail tail : {Tail::kOnce, Tail::kRepeat, Tail::kRepeatAll}) {
+    for (size_t targets = 1; targets < 40; ++targets) {
+      for (size_t length = 1; length < 12; ++length) {
+        for (size_t stride = 1; stride <= length; ++stride) {
+          size_t expected = 0;
+          for (size_t start = 0; start < targets; start += stride, ++expected) {
+            const size_t covered = std::min(length, targets - start);
+            const size_t shortest = tail == Tail::kRepeat      ? stride
+                                    : tail == Tail::kRepeatAll ? 1
+                                                               : length - stride + 1;
+            if (start > 0 && covered < shortest) break;
+          }
+          const WindowList windows = *MakeWindows({length, stride, tail}, targets);
+          ASSERT_EQ(windows.size(), expected) << targets << ' ' << length << ' ' << stride;
+          for (size_t target = 0; target < targets; ++target) {
+            size_t before = 0;
+            while (before < windows.size() && windows[before].first_target() <= target) ++before;
+            ASSERT_EQ(windows.CountUpTo(target), before);
+          }
+        }
+      }
+    }
+  }
+}
+
+// 10^12 targets with a stride of 1: a list of them would take 24 TB.
+TEST(Windows, TakeNoMemory) {
+  const size_t targets = 1'000'000'000'000;
+  const WindowList windows = *MakeWindows({2048, 1, Tail::kOnce}, targets);
+  EXPECT_EQ(windows.size(), targets - 2047);
+  EXPECT_EQ(windows[windows.size() - 1].end_target(), targets);
 }
 
 TEST(Windows, AStreamShorterThanTheWindowIsOneWindow) {

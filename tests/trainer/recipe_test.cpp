@@ -144,14 +144,86 @@ TEST(Recipe, SyntaxErrorsAreNamedWithTheirLine) {
 TEST(Recipe, AnEndlessKeyIsRefused) {
   std::string key = "a";
   for (int i = 0; i < 400'000; ++i) key += ".a";
-  EXPECT_THAT(Message(kTiny + key + " = 1\n"), HasSubstr("dots in a row"));
+  EXPECT_THAT(Message(kTiny + key + " = 1\n"), HasSubstr("dots in a key"));
   EXPECT_THAT(Message("[" + key + "]\n"), HasSubstr("line 1"));
   EXPECT_TRUE(RecipeValues(key + " = 1\n").empty());
+  EXPECT_THAT(Message(kTiny, {key + "=1"}), HasSubstr("dots in a key"));
+  EXPECT_THAT(Message(kTiny, {"network={" + key + "=1}"}), HasSubstr("network"));
+  // Behind strings that hold what looks like the end or the beginning of another.
+  for (const char* string :
+       {"\"\"\"\n' \"\"\"", "'''\n\" '''", "\"\\\"\"", "'\\'", "\"\"\"\"\"\"", "\"#\"", "'#'"}) {
+    EXPECT_THAT(Message("a = {b = " + std::string(string) + ", " + key + " = 1}\n"),
+                HasSubstr("dots in a key"))
+        << string;
+  }
 }
 
-TEST(Recipe, CharactersBeyondAsciiBelongInComments) {
+TEST(Recipe, DotsInCommentsAndStringsAreNoKeys) {
+  const std::string dots(100, '.');
+  const std::string text = "# Contents " + dots + " 3\n" + kTiny + "# it's " + dots +
+                           "\n[reference]\nstale_gradients = [] # \"" + dots + "\n";
+  EXPECT_TRUE(ParseRecipe(text, "tiny.toml", {}).ok());
+  for (const std::string& string :
+       {"\"" + dots + "\"", "'" + dots + "'", "\"\"\"\n" + dots + "\"\"\"", "'''" + dots + "'''"}) {
+    const std::vector<std::string> overrides = {"name=" + string};
+    const Result<Recipe> recipe = ParseRecipe(kTiny, "tiny.toml", overrides);
+    ASSERT_TRUE(recipe.ok()) << recipe.status().message();
+    EXPECT_EQ(recipe->network.name, dots);
+  }
+}
+
+TEST(Recipe, AByteOrderMarkIsNoKey) {
+  const Result<Recipe> recipe = ParseRecipe("\xEF\xBB\xBF" + kTiny, "tiny.toml", {});
+  ASSERT_TRUE(recipe.ok()) << recipe.status().message();
+  EXPECT_EQ(recipe->text, ParseRecipe(kTiny, "tiny.toml", {})->text);
+}
+
+TEST(Recipe, OverridesAreNumbersAsFlagsTakeThem) {
+  const auto iterations = [](const std::string& text) {
+    const std::vector<std::string> overrides = {"schedule.iterations=" + text};
+    const Result<Recipe> recipe = ParseRecipe(kTiny, "tiny.toml", overrides);
+    return recipe.ok() ? recipe->train.schedule.iterations : 0;
+  };
+  for (const char* text : {"0100", "100", "1e2", "1_00", "00000000000000000000000100"})
+    EXPECT_EQ(iterations(text), 100U) << text;
+  for (const char* text :
+       {"-1", "nan", "1.5", "99999999999999999999", "18446744073709551616", "1e99", "16MB"})
+    EXPECT_EQ(iterations(text), 0U) << text;
+  for (const char* text : {"nan", "inf", "-inf", "1e999", "1e39"}) {
+    EXPECT_THAT(Message(kTiny, {std::string("late_qat.divisor=") + text}),
+                HasSubstr("late_qat.divisor"));
+  }
+  EXPECT_LT(Message(kTiny, {"schedule.iterations=" + std::string(308, '9')}).size(), 200U);
+}
+
+TEST(Recipe, APatternThatTakesNoWeightIsNamed) {
+  const auto message = [](const std::string& weights) {
+    const std::vector<std::string> overrides = {"group.matrix.weights=" + weights};
+    const Result<Recipe> recipe = LoadRecipe("nano", overrides);
+    return recipe.ok() ? "" : recipe.status().message();
+  };
+  EXPECT_EQ(message("[\"blocks.*.weight\", \"blocks.*.c_q.*\"]"), "");  // a weight for both
+  EXPECT_THAT(
+      message("[\"blocks.*.weight\", \"block.*\"]"),
+      AllOf(HasSubstr("group.matrix.weights: 'block.*'"), HasSubstr("no weight has such a name")));
+  EXPECT_THAT(message("[\"blocks.*.weight\", \"tok_emb.weight\"]"),
+              HasSubstr("earlier groups take all"));
+  EXPECT_THAT(message("[\"*\"]"), HasSubstr("group.bigram_proj.weights: 'bigram_emb.proj.weight'"));
+  // What the network leaves out may be named.
+  const std::vector<std::string> without = {"network.bigram_buckets=0", "network.ve_enabled=false"};
+  for (const BuiltInRecipe& built_in : BuiltInRecipes())
+    EXPECT_TRUE(LoadRecipe(std::string(built_in.name), without).ok()) << built_in.name;
+  // A checkpoint's recipe is not looked at.
+  const std::string dead = "[[group]]\nname = \"b\"\nweights = [\"x\"]\n";
+  EXPECT_TRUE(ParseRecipe(kTiny + dead, "tiny.toml", {}).ok());
+}
+
+TEST(Recipe, CharactersBeyondAsciiBelongInCommentsAndStrings) {
   EXPECT_THAT(Message("name = \"a\"\n\u031d = 1\n"), HasSubstr("line 2: a character beyond ASCII"));
   EXPECT_TRUE(ParseRecipe(kTiny + "# \u00fc\n", "tiny.toml", {}).ok());
+  EXPECT_THAT(Message("name = \"#\"\u031d\n"), HasSubstr("line 1: a character beyond ASCII"));
+  const std::vector<std::string> overrides = {"name=\"\u00fc\""};
+  EXPECT_EQ(ParseRecipe(kTiny, "tiny.toml", overrides)->network.name, "\u00fc");
 }
 
 TEST(Recipe, IntegersThatNoDoubleHoldsExactlyAreRounded) {

@@ -1,0 +1,2 @@
+source "${0%/*}/../wrong_numbers.sh"
+refuse_wrong_numbers golf-train
