@@ -1,10 +1,10 @@
 #include "artifact/byte_table.h"
 
-#include <algorithm>
 #include <optional>
 #include <string_view>
 
 #include "artifact/file.h"
+#include "artifact/wire_reader.h"
 
 namespace golf {
 namespace {
@@ -12,66 +12,6 @@ namespace {
 constexpr size_t kMaxModelBytes = 64 << 20;
 constexpr size_t kMaxPieces = 65536;      // token ids are uint16 in shards
 constexpr size_t kMaxPieceBytes = 65535;  // fits ByteTable::bytes
-
-// The protocol buffer wire format: (field number << 3 | wire type), then a varint, 8 bytes, a length and bytes, or 4 bytes.
-class WireReader {
- public:
-  explicit WireReader(std::span<const uint8_t> bytes) : rest_(bytes) {}
-
-  struct Field {
-    uint64_t number;
-    uint64_t value;                  // of a varint
-    std::span<const uint8_t> bytes;  // of a length-delimited field
-    int wire_type;
-  };
-
-  bool done() const { return rest_.empty(); }
-
-  // The next field, or nothing if the bytes are malformed.
-  std::optional<Field> Next() {
-    const std::optional<uint64_t> key = Varint();
-    if (!key || *key >> 3 == 0) return std::nullopt;
-    Field field{*key >> 3, 0, {}, static_cast<int>(*key & 7)};
-    std::optional<uint64_t> length = 0;
-    switch (field.wire_type) {
-      case 0: {
-        const std::optional<uint64_t> value = Varint();
-        if (!value) return std::nullopt;
-        field.value = *value;
-        return field;
-      }
-      case 1:
-        length = 8;
-        break;
-      case 2:
-        length = Varint();
-        break;
-      case 5:
-        length = 4;
-        break;
-      default:
-        return std::nullopt;
-    }
-    if (!length || *length > rest_.size()) return std::nullopt;
-    field.bytes = rest_.first(*length);
-    rest_ = rest_.subspan(*length);
-    return field;
-  }
-
- private:
-  std::optional<uint64_t> Varint() {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
-      const uint8_t b = rest_.front();
-      rest_ = rest_.subspan(1);
-      value |= uint64_t{b & 0x7fU} << shift;
-      if (b < 0x80) return value;
-    }
-    return std::nullopt;
-  }
-
-  std::span<const uint8_t> rest_;
-};
 
 enum PieceType : uint64_t {
   kNormal = 1,
@@ -104,8 +44,15 @@ std::optional<Piece> ParsePiece(std::span<const uint8_t> bytes) {
   return piece;
 }
 
+// The length of the text that a piece stands for: each space mark is one byte of it.
+size_t TextBytes(std::string_view piece) {
+  size_t bytes = piece.size();
+  for (size_t at = 0; (at = piece.find(kSpaceMark, at)) != piece.npos; at += kSpaceMark.size())
+    bytes -= kSpaceMark.size() - 1;
+  return bytes;
+}
+
 void Append(const Piece& piece, ByteTable& table) {
-  static constexpr std::string_view kSpaceMark = "\xe2\x96\x81";
   uint16_t bytes = 0;
   bool space = false, boundary = false;
   switch (piece.type) {
@@ -119,7 +66,7 @@ void Append(const Piece& piece, ByteTable& table) {
       break;
     default:
       space = piece.text.starts_with(kSpaceMark);
-      bytes = static_cast<uint16_t>(piece.text.size() - (space ? kSpaceMark.size() : 0));
+      bytes = static_cast<uint16_t>(TextBytes(piece.text) - (space ? 1 : 0));
   }
   table.bytes.push_back(bytes);
   table.leading_space.push_back(space ? 1 : 0);

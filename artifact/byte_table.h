@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/base/status.h"
@@ -11,8 +12,9 @@
 namespace golf {
 
 struct ByteTable {
-  std::vector<uint16_t>
-      bytes;  // UTF-8 length of the piece without its leading space mark; byte pieces 1; control 0
+  // UTF-8 length of the piece's text without a leading space; byte pieces 1, control pieces 0. A space mark (U+2581)
+  // stands for a space, one byte, wherever it is in the piece.
+  std::vector<uint16_t> bytes;
   std::vector<uint8_t> leading_space;  // 1: the piece starts with the space mark U+2581
   std::vector<uint8_t> boundary;  // 1: control, unknown or unused; a space after it is not counted
 
@@ -24,6 +26,9 @@ struct ByteTable {
   }
   bool operator==(const ByteTable&) const = default;
 };
+
+inline constexpr std::string_view kSpaceMark =
+    "\xe2\x96\x81";  // SentencePiece's letter for a space
 
 // From a SentencePiece model file (a protocol buffer), read without SentencePiece. kBadData for anything malformed.
 Result<ByteTable> ReadByteTable(const std::string& tokenizer_model_path);

@@ -81,6 +81,7 @@ class Run {
 Result<ScoreSums> Evaluate(const Evaluation& evaluation, WindowScorer& scorer, TttTrainer* trainer,
                            std::span<EvalObserver* const> observers) {
   GOLF_TRY(CheckScoreFirst(evaluation.steps, evaluation.windows));
+  GOLF_TRY(CheckHasBytes(evaluation.stream, evaluation.byte_table));
   Run run(evaluation, scorer, trainer, observers);
   for (const EvalStep& step : evaluation.steps) {
     GOLF_TRY(step.kind == EvalStep::Kind::kScore ? run.Score(step) : run.Train(step));

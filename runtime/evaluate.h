@@ -45,7 +45,8 @@ struct Evaluation {
   std::span<const EvalStep> steps;  // refused (kInternal) unless CheckScoreFirst passes
 };
 
-// `trainer` may be null where no step trains. Its executors and the scorer's run on the same weights.
+// `trainer` may be null where no step trains. Its executors and the scorer's run on the same weights. kBadData for a text
+// of no bytes.
 Result<ScoreSums> Evaluate(const Evaluation& evaluation, WindowScorer& scorer, TttTrainer* trainer,
                            std::span<EvalObserver* const> observers);
 

@@ -30,6 +30,17 @@ double ScoreSums::bits_per_byte() const {
   return bytes == 0 ? 0 : nll_nats / std::numbers::ln2 / static_cast<double>(bytes);
 }
 
+Status CheckHasBytes(const TokenStream& text, const ByteTable& byte_table) {
+  const std::span<const uint16_t> tokens = text.tokens();
+  for (size_t t = 0; t < text.targets(); ++t) {
+    if (byte_table.Count(tokens[t], tokens[t + 1]) > 0) return {};
+  }
+  return {Code::kBadData,
+          fmt::format("the text has no bytes, and so no bits per byte: each of its {} targets is a "
+                      "control, unknown or unused piece of the tokenizer, or a space behind one",
+                      text.targets())};
+}
+
 WindowScorer::WindowScorer(ExecutorFactory factory, const ScorerOptions& options,
                            ProcessGroup& group)
     : options_(options), group_(&group), plans_(std::move(factory), ScoreOptions(options)) {}

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "artifact/byte_table.h"
 #include "kernels/base/status.h"
 #include "runtime/plan_cache.h"
 #include "runtime/process_group.h"
@@ -25,8 +26,11 @@ struct ScoreSums {
     ++targets;
   }
   double loss_nats() const;      // mean NLL per target
-  double bits_per_byte() const;  // nll / ln 2 / bytes; 0 where there are no bytes
+  double bits_per_byte() const;  // nll / ln 2 / bytes; 0 as long as there are no bytes
 };
+
+// kBadData if no target of the text has a byte, for such a text has no bits per byte.
+Status CheckHasBytes(const TokenStream& text, const ByteTable& byte_table);
 
 struct ScorerOptions {
   WindowRule rule;  // the windows given to Score() come from MakeWindows(rule, ...)

@@ -2,16 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 
 namespace golf {
 namespace {
 
 constexpr std::string_view kSpaces = " \t\r\n\v\f";
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+constexpr size_t kBegin = 65536;  // bytes of a file that tell what it is
 
 void Strip(std::string& text) {
   const size_t end = text.find_last_not_of(kSpaces);
@@ -23,10 +28,124 @@ bool IsBlank(const std::string& line) {
   return line.find_first_not_of(kSpaces) == std::string::npos;
 }
 
-DocumentFormat FormatByName(const std::string& path) {
-  const bool json = path.ends_with(".jsonl") || path.ends_with(".ndjson");
-  return json ? DocumentFormat::kJsonLines : DocumentFormat::kLines;
+bool IsNamedJsonLines(const std::string& path) {
+  std::string extension = std::filesystem::path(path).extension().string();
+  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return extension == ".jsonl" || extension == ".ndjson";
 }
+
+// `path` and `begin` are the file's name and first bytes.
+Status CheckIsText(const std::string& path, std::string_view begin) {
+  const auto wrong = [&](const char* what) { return Status(Code::kBadData, path + ": " + what); };
+  if (begin.starts_with("\x1f\x8b")) return wrong("is compressed with gzip; unpack it first");
+  if (begin.starts_with("\x28\xb5\x2f\xfd"))
+    return wrong("is compressed with zstd; unpack it first");
+  if (begin.starts_with("PK\x03\x04")) return wrong("is a zip archive; unpack it first");
+  if (begin.starts_with("PAR1")) return wrong("is a Parquet file; write its text as JSON lines");
+  if (begin.starts_with("version https://git-lfs.github.com/spec/"))
+    return wrong("is a pointer of Git LFS, not the file itself; fetch it with git lfs pull");
+  return {};
+}
+
+Result<DocumentFormat> FormatByContent(const std::string& path, std::string_view begin) {
+  if (begin.starts_with(kByteOrderMark)) begin.remove_prefix(kByteOrderMark.size());
+  const auto next = [&] {  // the next letter that is no white space, or 0
+    begin.remove_prefix(std::min(begin.find_first_not_of(kSpaces), begin.size()));
+    const char c = begin.empty() ? '\0' : begin.front();
+    if (!begin.empty()) begin.remove_prefix(1);
+    return c;
+  };
+  const char first = next(), second = next();
+  if (first == '[' && second == '{') {
+    return Status(Code::kBadData, path +
+                                      ": is a JSON array; expected one object per line "
+                                      "(jq -c '.[]' writes them), or --format lines for text");
+  }
+  const bool object = first == '{' && (second == '"' || second == '}');
+  return object || IsNamedJsonLines(path) ? DocumentFormat::kJsonLines : DocumentFormat::kLines;
+}
+
+// Python writes NaN, Infinity and -Infinity where JSON has no number. They become 0, with the spaces that keep columns
+// what they are; true if there were any.
+bool ReplaceNonNumbers(std::string& json) {
+  bool replaced = false, in_string = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    if (json[i] == '"') in_string = !in_string;
+    if (in_string) {
+      if (json[i] == '\\') ++i;
+      continue;
+    }
+    for (const std::string_view word : {"-Infinity", "Infinity", "NaN"}) {
+      if (json.compare(i, word.size(), word) != 0) continue;
+      json.replace(i, word.size(), word.size(), ' ');
+      json[i] = '0';
+      replaced = true;
+    }
+  }
+  return replaced;
+}
+
+// Takes the string of one field out of a JSON object and checks the rest without keeping it.
+class FieldReader final : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit FieldReader(const std::string& field) : field_(&field) {}
+
+  bool is_object = false;
+  std::optional<std::string> text;
+  std::string error;          // what is wrong with the JSON
+  size_t error_position = 0;  // bytes up to there
+
+  bool null() override { return Other(); }
+  bool boolean(bool) override { return Other(); }
+  bool number_integer(number_integer_t) override { return Other(); }
+  bool number_unsigned(number_unsigned_t) override { return Other(); }
+  bool number_float(number_float_t, const string_t&) override { return Other(); }
+  bool binary(binary_t&) override { return Other(); }
+  bool string(string_t& value) override {
+    if (wanted_) text = std::move(value);
+    return Other();
+  }
+  bool key(string_t& name) override {
+    if (depth_ != 1 || name != *field_) return true;
+    wanted_ = true;
+    text.reset();  // of two fields of one name the last counts
+    return true;
+  }
+  bool start_object(size_t) override {
+    if (depth_ == 0) is_object = true;
+    return Enter();
+  }
+  bool start_array(size_t) override { return Enter(); }
+  bool end_object() override { return Leave(); }
+  bool end_array() override { return Leave(); }
+  bool parse_error(size_t position, const std::string&,
+                   const nlohmann::json::exception& why) override {
+    error_position = position;
+    error = why.what();  // "[id] parse error at line 1, column 7: reason"
+    if (const size_t id = error.find("] "); id != error.npos) error.erase(0, id + 2);
+    if (error.starts_with("parse error at")) error.erase(0, error.find(": ") + 2);
+    error.resize(std::min(error.find("; last read"), error.size()));  // it may be long
+    return false;
+  }
+
+ private:
+  bool Other() {
+    wanted_ = false;
+    return true;
+  }
+  bool Enter() {
+    ++depth_;
+    return Other();
+  }
+  bool Leave() {
+    --depth_;
+    return true;
+  }
+
+  const std::string* field_;
+  size_t depth_ = 0;
+  bool wanted_ = false;  // the value of the field is next
+};
 
 }  // namespace
 
@@ -83,7 +202,16 @@ Status DocumentReader::OpenNextFile() {
     in_.open(path, std::ios::binary);
   } while (!in_ && errno == EINTR);
   if (!in_) return {Code::kIo, path + ": cannot open: " + std::strerror(errno)};
-  format_ = source_.format == DocumentFormat::kByName ? FormatByName(path) : source_.format;
+  std::string begin(kBegin, '\0');
+  in_.read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  begin.resize(static_cast<size_t>(in_.gcount()));
+  in_.clear();
+  in_.seekg(0);
+  GOLF_TRY(CheckIsText(path, begin));
+  format_ = source_.format;
+  if (format_ == DocumentFormat::kByContent) {
+    GOLF_ASSIGN(format_, FormatByContent(path, begin));
+  }
   line_number_ = 0;
   pending_heading_.clear();
   return {};
@@ -100,7 +228,7 @@ Result<bool> DocumentReader::ReadLine(std::string& line) {
   }
   ++line_number_;
   bytes_read_ += line.size() + (in_.eof() ? 0 : 1);
-  if (line_number_ == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
+  if (line_number_ == 1 && line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
   if (line.ends_with('\r')) line.pop_back();
   return true;
 }
@@ -138,23 +266,39 @@ bool DocumentReader::StartsDocument(const std::string& line) const {
   return regexec(heading_.get(), without_newline.c_str(), 0, nullptr, 0) == 0;
 }
 
-Status DocumentReader::FromJson(const std::string& line, std::string& document) const {
-  const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) return Bad("is not a JSON object");
-  const auto field = object.find(source_.json_field);
-  if (field == object.end() || !field->is_string()) {
-    return Bad(fmt::format("has no string \"{}\"", source_.json_field));
+Status DocumentReader::FromJson(std::string& line, std::string& document) const {
+  FieldReader object(source_.json_field);
+  if (!nlohmann::json::sax_parse(line, &object) && ReplaceNonNumbers(line)) {
+    object = FieldReader(source_.json_field);
+    nlohmann::json::sax_parse(line, &object);
   }
-  document = field->get<std::string>();
+  if (!object.error.empty()) {
+    // The column of a letter, as editors count.
+    const auto end =
+        line.begin() + static_cast<ptrdiff_t>(std::min(object.error_position, line.size()));
+    const auto column = std::count_if(line.begin(), end, [](char c) { return (c & 0xC0) != 0x80; });
+    return Bad(fmt::format("column {}: is not JSON: {}", column, object.error), ", ");
+  }
+  if (!object.is_object) return Bad("is not a JSON object");
+  if (!object.text) return Bad(fmt::format("has no string \"{}\"", source_.json_field));
+  document = std::move(*object.text);
   return {};
 }
 
-Status DocumentReader::Bad(const std::string& what) const {
+Status DocumentReader::Bad(const std::string& what, const char* before) const {
   const char* where = format_ == DocumentFormat::kLines || format_ == DocumentFormat::kJsonLines
                           ? "line"
                           : "the document that ends at line";
-  return {Code::kBadData,
-          fmt::format("{}: {} {} {}", source_.files[next_file_ - 1], where, line_number_, what)};
+  return {Code::kBadData, fmt::format("{}: {} {}{}{}", source_.files[next_file_ - 1], where,
+                                      line_number_, before, what)};
+}
+
+std::string Excerpt(const std::string& text) {
+  constexpr size_t kMost = 40;
+  if (text.size() <= kMost) return text;
+  size_t end = kMost;  // not within a character
+  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "...";
 }
 
 bool IsUtf8(const std::string& text) {

@@ -16,17 +16,18 @@
 namespace golf {
 
 enum class DocumentFormat {
-  kByName,      // kJsonLines for *.jsonl and *.ndjson, kLines for other files
+  kByContent,  // kJsonLines for a file that begins with a JSON object, and by the name *.jsonl; kLines for others
   kLines,       // a line is a document
   kBlankLines,  // documents are separated by blank lines
   kFiles,       // a file is a document
-  kJsonLines,   // each line is a JSON object, the document is the string in its field `json_field`
-  kHeadings,    // a document begins at each line that `heading` matches
+  kJsonLines,  // each line is a JSON object (NaN and Infinity as Python writes them are read, too), the document is the
+               // string in its field `json_field`
+  kHeadings,   // a document begins at each line that `heading` matches
 };
 
 struct DocumentSource {
   std::vector<std::string> files = {};
-  DocumentFormat format = DocumentFormat::kByName;
+  DocumentFormat format = DocumentFormat::kByContent;
   std::string json_field = "text";
   std::string heading = {};  // POSIX extended regular expression, for kHeadings
 };
@@ -37,7 +38,7 @@ class DocumentReader {
   static Result<DocumentReader> Open(const DocumentSource& source);
 
   // The next document, or false after the last one. kIo for read errors; kBadData, with file and line, for text that is
-  // not UTF-8 and for lines that are not JSON objects with that field.
+  // not UTF-8 and for lines that are not JSON objects with that field; there with the column as well.
   Result<bool> Next(std::string& document);
 
   uint64_t bytes_read() const { return bytes_read_; }
@@ -52,8 +53,8 @@ class DocumentReader {
   Result<bool> ReadLine(std::string& line);
   Result<bool> NextInFile(std::string& document);
   bool StartsDocument(const std::string& line) const;
-  Status FromJson(const std::string& line, std::string& document) const;
-  Status Bad(const std::string& what) const;
+  Status FromJson(std::string& line, std::string& document) const;
+  Status Bad(const std::string& what, const char* before = " ") const;
 
   DocumentSource source_;
   std::unique_ptr<regex_t, RegexDeleter> heading_;
@@ -64,6 +65,9 @@ class DocumentReader {
   uint64_t line_number_ = 0;
   std::string pending_heading_;  // kHeadings: the line that ended the previous document
 };
+
+// The first words of a document, for messages.
+std::string Excerpt(const std::string& text);
 
 // True if `text` is well-formed UTF-8 (RFC 3629: shortest form, no surrogates, at most U+10FFFF).
 bool IsUtf8(const std::string& text);

@@ -2,14 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <unordered_set>
 #include <vector>
 
-#include "artifact/byte_table.h"
 #include "artifact/file.h"
 #include "artifact/json.h"
-#include "artifact/sha256.h"
+#include "tools/data_folder.h"
 #include "tools/data_shards.h"
 
 namespace golf {
@@ -22,59 +23,63 @@ constexpr size_t kBatchBytes =
 
 Status Interrupted() { return {Code::kInterrupted, "interrupted; nothing was written"}; }
 
-// Calls `use(text, hash, validation)` for each document that belongs to a side. `validation_hashes` is filled by the first
-// walk (`collect`), and keeps copies of validation documents out of training in later ones.
-class SplitDocuments {
- public:
-  explicit SplitDocuments(const EncodeSettings& settings) : settings_(settings) {}
-
-  Status Collect(const OutputFlags& output) {
-    GOLF_ASSIGN(DocumentReader reader, DocumentReader::Open(settings_.source));
-    Progress progress("split", reader.total_bytes(), "bytes", output);
-    uint64_t validation = 0;
-    for (std::string text;;) {
-      GOLF_ASSIGN(const bool found, reader.Next(text));
-      if (!found) break;
-      if (StopRequested()) return Interrupted();
-      const DocumentHash hash = HashText(text);
-      if (settings_.split.IsValidation(documents_++, hash)) {
-        validation_hashes_.insert(hash);
-        ++validation;
-      }
-      progress.Update(reader.bytes_read());
-    }
-    return CheckBothSides(validation);
-  }
-
-  bool IsValidation(uint64_t index, const DocumentHash& hash) const {
-    return settings_.split.IsValidation(index, hash);
-  }
-  bool IsCopyOfValidation(const DocumentHash& hash) const {
-    return validation_hashes_.contains(hash);
-  }
-
- private:
-  Status CheckBothSides(uint64_t validation) const {
-    using Kind = SplitRule::Kind;
-    if (documents_ == 0) return {Code::kBadData, "the input holds no document"};
-    const std::string had = fmt::format("; the input holds {} documents, the split is: {}",
-                                        documents_, settings_.split.ToString());
-    if (settings_.split.kind != Kind::kTrainOnly && validation == 0) {
-      return {Code::kUsage, "no document is left for validation" + had};
-    }
-    if (settings_.split.kind != Kind::kValidationOnly && validation == documents_) {
-      return {Code::kUsage, "no document is left for training" + had};
-    }
-    return {};
-  }
-
-  const EncodeSettings& settings_;
-  uint64_t documents_ = 0;
-  std::unordered_set<DocumentHash, DocumentHasher> validation_hashes_;
+// What the input holds, and how many of it are for validation.
+struct Count {
+  uint64_t documents = 0, validation = 0;
 };
 
-Result<std::string> TrainOn(const EncodeSettings& settings, const SplitDocuments& split,
-                            const OutputFlags& output) {
+// A document of the input.
+struct Document {
+  uint64_t index;  // from 0
+  std::string text;
+  DocumentHash hash;  // of the text
+  bool validation;
+};
+
+// Calls `use(Document)` for each document of the input.
+template <class Use>
+Result<Count> Walk(const EncodeSettings& settings, const char* label, const OutputFlags& output,
+                   const Use& use) {
+  GOLF_ASSIGN(DocumentReader reader, DocumentReader::Open(settings.source));
+  Progress progress(label, reader.total_bytes(), "bytes", output);
+  Count count;
+  for (std::string text;;) {
+    GOLF_ASSIGN(const bool found, reader.Next(text));
+    if (!found) return count;
+    if (StopRequested()) return Interrupted();
+    const DocumentHash hash = HashText(text);
+    const bool validation = settings.split.IsValidation(count.documents, hash);
+    GOLF_TRY(use(Document{count.documents++, std::move(text), hash, validation}));
+    count.validation += validation;
+    progress.Update(reader.bytes_read());
+  }
+}
+
+Status CheckBothSides(const EncodeSettings& settings, const Count& count) {
+  using Kind = SplitRule::Kind;
+  if (count.documents == 0) return {Code::kBadData, "the input holds no document"};
+  const std::string had = fmt::format("; the input holds {} documents, the split is: {}",
+                                      count.documents, settings.split.ToString());
+  if (settings.split.kind != Kind::kTrainOnly && count.validation == 0) {
+    return {Code::kUsage, "no document is left for validation" + had};
+  }
+  if (settings.split.kind != Kind::kValidationOnly && count.validation == count.documents) {
+    return {Code::kUsage, "no document is left for training" + had};
+  }
+  return {};
+}
+
+using Hashes = std::unordered_set<DocumentHash, DocumentHasher>;
+
+// A tokenizer of training documents whose text is not that of a validation document.
+Result<std::string> LearnTokenizer(const EncodeSettings& settings, const OutputFlags& output) {
+  Hashes validation;
+  GOLF_ASSIGN(const Count count, Walk(settings, "split", output, [&](const Document& d) -> Status {
+                if (d.validation) validation.insert(d.hash);
+                return {};
+              }));
+  GOLF_TRY(CheckBothSides(settings, count));
+
   GOLF_ASSIGN(DocumentReader reader, DocumentReader::Open(settings.source));
   Progress progress("tokenizer: read", reader.total_bytes(), "bytes", output);
   uint64_t index = 0, used_bytes = 0;
@@ -85,7 +90,7 @@ Result<std::string> TrainOn(const EncodeSettings& settings, const SplitDocuments
       if (StopRequested()) return Interrupted();
       progress.Update(reader.bytes_read());
       const DocumentHash hash = HashText(text);
-      if (split.IsValidation(index++, hash) || split.IsCopyOfValidation(hash)) continue;
+      if (settings.split.IsValidation(index++, hash) || validation.contains(hash)) continue;
       used_bytes += text.size();
       return true;
     }
@@ -94,106 +99,127 @@ Result<std::string> TrainOn(const EncodeSettings& settings, const SplitDocuments
   return TrainTokenizer(*settings.train_tokenizer, next);
 }
 
-// One walk over the documents that feeds the two writers, a batch at a time; the batch is encoded by all threads.
+// Writes one side after the other, validation first: a training document that the model sees as one of these is left out.
 class Encoder {
  public:
-  Encoder(const SplitDocuments& split, const Tokenizer& tokenizer, SplitWriter& train,
-          SplitWriter& validation)
-      : split_(split), tokenizer_(tokenizer), train_(train), validation_(validation) {}
+  Encoder(const EncodeSettings& settings, const Tokenizer& tokenizer, const OutputFlags& output)
+      : settings_(settings), tokenizer_(tokenizer), output_(output) {}
 
-  Status Run(const DocumentSource& source, const OutputFlags& output) {
-    GOLF_ASSIGN(DocumentReader reader, DocumentReader::Open(source));
-    Progress progress("encode", reader.total_bytes(), "bytes", output);
-    uint64_t index = 0;
-    for (std::string text;;) {
-      GOLF_ASSIGN(const bool found, reader.Next(text));
-      if (found) Add(index++, std::move(text));
-      if (!found || batch_bytes_ >= kBatchBytes) {
-        GOLF_TRY(EncodeBatch());
-        progress.Update(reader.bytes_read());
-      }
-      if (!found) return {};
-      if (StopRequested()) return Interrupted();
-    }
+  // Returns what there was on both sides.
+  Result<Count> WriteSide(bool validation, SplitWriter& writer) {
+    const char* label = validation ? "encode validation" : "encode training";
+    GOLF_ASSIGN(const Count count, Walk(settings_, label, output_, [&](Document d) -> Status {
+                  if (d.validation != validation) return {};
+                  batch_bytes_ += d.text.size();
+                  batch_.push_back({std::move(d)});
+                  return batch_bytes_ < kBatchBytes ? Status() : WriteBatch(validation, writer);
+                }));
+    GOLF_TRY(WriteBatch(validation, writer));
+    return count;
   }
 
-  uint64_t dropped() const { return dropped_; }
+  uint64_t left_out() const { return left_out_; }
+  uint64_t miscounted() const { return miscounted_; }
 
  private:
-  struct Document {
-    std::string text;
-    DocumentHash hash;
-    bool validation;
-    std::vector<uint16_t> tokens;
+  struct Encoded {
+    Document document;
+    std::vector<uint16_t> tokens = {};
+    TextBytes bytes = {};
+    DocumentHash seen = {};  // of the decoded tokens: what the model sees of the text
+    std::string miscounted = {};
   };
 
-  void Add(uint64_t index, std::string text) {
-    const DocumentHash hash = HashText(text);
-    const bool validation = split_.IsValidation(index, hash);
-    if (!validation && split_.IsCopyOfValidation(hash)) {
-      ++dropped_;
-      return;
-    }
-    batch_bytes_ += text.size();
-    batch_.push_back({std::move(text), hash, validation, {}});
+  void Encode(Encoded& d) const {
+    d.tokens = tokenizer_.Encode(d.document.text);
+    const std::string seen = tokenizer_.Decode(d.tokens);
+    d.seen = HashText(seen);
+    d.bytes = {.text = d.document.text.size(),
+               .seen = seen.size(),
+               .counted = tokenizer_.CountBytes(d.tokens)};
+    d.miscounted = tokenizer_.WhyMiscounted(d.tokens, seen);
   }
 
-  Status EncodeBatch() {
+  Status WriteBatch(bool validation, SplitWriter& writer) {
 #pragma omp parallel for schedule(dynamic)
-    for (size_t i = 0; i < batch_.size(); ++i) batch_[i].tokens = tokenizer_.Encode(batch_[i].text);
-    for (const Document& d : batch_) {
-      SplitWriter& writer = d.validation ? validation_ : train_;
-      GOLF_TRY(writer.Append(d.tokens, d.hash, d.text.size()));
+    for (size_t i = 0; i < batch_.size(); ++i) Encode(batch_[i]);
+    for (const Encoded& d : batch_) {
+      if (validation) {
+        validation_.insert(d.seen);
+      } else if (validation_.contains(d.seen)) {
+        ++left_out_;
+        continue;
+      }
+      if (!d.miscounted.empty()) GOLF_TRY(Miscounted(d));
+      GOLF_TRY(writer.Append(d.tokens, d.document.hash, d.bytes));
     }
     batch_.clear();
     batch_bytes_ = 0;
     return {};
   }
 
-  const SplitDocuments& split_;
+  Status Miscounted(const Encoded& d) {
+    const std::string what = fmt::format("document {} (\"{}\"): {}", d.document.index + 1,
+                                         Excerpt(d.document.text), d.miscounted);
+    if (!settings_.approximate_bytes) {
+      return {Code::kBadData,
+              what +
+                  ". Bits per byte would be wrong; use another tokenizer, or accept "
+                  "that with --approximate-bytes"};
+    }
+    if (miscounted_++ == 0) Warn(what + ". Bits per byte are approximate");
+    return {};
+  }
+
+  const EncodeSettings& settings_;
   const Tokenizer& tokenizer_;
-  SplitWriter& train_;
-  SplitWriter& validation_;
-  std::vector<Document> batch_;
+  const OutputFlags& output_;
+  std::vector<Encoded> batch_;
   size_t batch_bytes_ = 0;
-  uint64_t dropped_ = 0;
+  Hashes validation_;  // what the model sees of these
+  uint64_t left_out_ = 0, miscounted_ = 0;
 };
 
 Result<nlohmann::ordered_json> EncodeInto(const fs::path& folder, const EncodeSettings& settings,
                                           const OutputFlags& output) {
-  SplitDocuments split(settings);
-  GOLF_TRY(split.Collect(output));
-
-  const std::string model_path = (folder / "tokenizer.model").string();
+  std::optional<Tokenizer> tokenizer;
   if (settings.train_tokenizer) {
-    GOLF_ASSIGN(const std::string model, TrainOn(settings, split, output));
-    GOLF_TRY(WriteFileAtomically(model_path, AsBytes(model)));
+    GOLF_ASSIGN(std::string model, LearnTokenizer(settings, output));
+    GOLF_ASSIGN(tokenizer, Tokenizer::FromModel(std::move(model), "the trained tokenizer"));
   } else {
-    GOLF_ASSIGN(const MappedFile model, MappedFile::Open(settings.tokenizer_path));
-    GOLF_TRY(WriteFileAtomically(model_path, model.bytes()));
+    GOLF_ASSIGN(tokenizer, Tokenizer::Load(settings.tokenizer_path));
   }
-  GOLF_ASSIGN(const Tokenizer tokenizer, Tokenizer::Load(model_path));
-  GOLF_ASSIGN(const ByteTable byte_table, ReadByteTable(model_path));
-  GOLF_ASSIGN(const std::string model_digest, Sha256OfFile(model_path));
+  GOLF_TRY(WriteFileAtomically((folder / "tokenizer.model").string(), AsBytes(tokenizer->model())));
 
   const auto create = [&](const char* name) {
     return SplitWriter::Create(folder, settings.prefix, name, settings.shard_tokens,
-                               tokenizer.bos(), byte_table);
+                               tokenizer->bos());
   };
-  GOLF_ASSIGN(SplitWriter train, create("train"));
+  Encoder encoder(settings, *tokenizer, output);
   GOLF_ASSIGN(SplitWriter validation, create("val"));
-  Encoder encoder(split, tokenizer, train, validation);
-  GOLF_TRY(encoder.Run(settings.source, output));
-  GOLF_TRY(train.Finish());
+  GOLF_ASSIGN(const Count count, encoder.WriteSide(true, validation));
+  GOLF_TRY(CheckBothSides(settings, count));
   GOLF_TRY(validation.Finish());
+  GOLF_ASSIGN(SplitWriter train, create("train"));
+  if (settings.split.kind != SplitRule::Kind::kValidationOnly)
+    GOLF_TRY(encoder.WriteSide(false, train).status());
+  if (train.documents() == 0 && encoder.left_out() > 0) {
+    return Status(Code::kUsage, fmt::format("all {} training documents are copies of validation "
+                                            "documents; none is left for training",
+                                            encoder.left_out()));
+  }
+  GOLF_TRY(train.Finish());
 
   const nlohmann::ordered_json description = {
       {"format", 1},
       {"prefix", settings.prefix},
       {"tokenizer",
-       {{"file", "tokenizer.model"}, {"sha256", model_digest}, {"pieces", tokenizer.vocab_size()}}},
+       {{"file", "tokenizer.model"},
+        {"sha256", tokenizer->sha256()},
+        {"pieces", tokenizer->vocab_size()}}},
       {"split", settings.split.ToString()},
-      {"left_out_as_copies_of_validation", encoder.dropped()},
+      {"left_out_as_copies_of_validation", encoder.left_out()},
+      {"miscounted_documents", encoder.miscounted()},
       {"train", train.Describe()},
       {"val", validation.Describe()},
   };
@@ -202,51 +228,37 @@ Result<nlohmann::ordered_json> EncodeInto(const fs::path& folder, const EncodeSe
   return description;
 }
 
-Status CheckOutputIsFree(const fs::path& folder) {
-  std::error_code error;
-  if (!fs::exists(folder, error)) return {};
-  if (!fs::is_directory(folder, error)) return {Code::kUsage, folder.string() + " is not a folder"};
-  if (!fs::is_empty(folder, error)) {
-    return {Code::kUsage, folder.string() + " is not empty; shards of two data sets must not mix"};
-  }
-  return {};
+// A prefix is the beginning of file names within the folder, and the split stands behind it.
+Status CheckPrefix(const std::string& prefix) {
+  constexpr size_t kLongest = 200;  // leaves room for "_train_000000.bin.partial"
+  const bool readable = IsUtf8(prefix) && std::ranges::none_of(prefix, [](unsigned char c) {
+                          return c < ' ' || c == 0x7F || c == '/';
+                        });
+  if (readable && !prefix.empty() && prefix.size() <= kLongest) return {};
+  return {Code::kUsage,
+          fmt::format("--prefix \"{}\": expected the beginning of a file name, 1 to {} bytes of "
+                      "UTF-8 without '/' and control characters",
+                      prefix, kLongest)};
 }
 
 }  // namespace
 
 Result<nlohmann::ordered_json> EncodeDataset(const EncodeSettings& settings,
                                              const OutputFlags& output) {
-  fs::path folder = fs::path(settings.output).lexically_normal();
-  if (!folder.has_filename()) folder = folder.parent_path();  // "data/"
-  GOLF_TRY(CheckOutputIsFree(folder));
+  GOLF_TRY(CheckPrefix(settings.prefix));
   StopRequested();  // from here on a signal lets us clean up
-
-  fs::path partial = folder;
-  partial += ".partial";
-  std::error_code error;
-  fs::remove_all(partial, error);  // of a run that was killed; its shards must not mix with ours
-  if (!error) fs::create_directories(partial, error);
-  if (error) return Status(Code::kIo, partial.string() + ": " + error.message());
-
-  auto description = EncodeInto(partial, settings, output);
-  if (description.ok()) {
-    fs::rename(partial, folder, error);
-    if (error) {
-      description = Status(Code::kIo, folder.string() + ": " + error.message());
-    } else {
-      GOLF_TRY(SyncFolder(folder.parent_path().string()));
-    }
-  }
-  if (!description.ok()) fs::remove_all(partial, error);
+  GOLF_ASSIGN(NewFolder folder, NewFolder::Create(settings.output));
+  GOLF_ASSIGN(auto description, EncodeInto(folder.partial(), settings, output));
+  GOLF_TRY(folder.Commit());
   return description;
 }
 
 Status TrainTokenizerFile(const EncodeSettings& settings, const std::string& path,
                           const OutputFlags& output) {
-  SplitDocuments split(settings);
-  GOLF_TRY(split.Collect(output));
-  GOLF_ASSIGN(const std::string model, TrainOn(settings, split, output));
-  return WriteFileAtomically(path, AsBytes(model));
+  GOLF_ASSIGN(AtomicFile file, AtomicFile::Create(path));  // holds the name while it trains
+  GOLF_ASSIGN(const std::string model, LearnTokenizer(settings, output));
+  GOLF_TRY(file.Write(AsBytes(model)));
+  return file.Commit();
 }
 
 }  // namespace golf

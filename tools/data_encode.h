@@ -24,6 +24,9 @@ struct EncodeSettings {
   std::string output;  // folder: must not exist, or be empty
   std::string prefix = "golf";
   uint64_t shard_tokens = 100'000'000;
+  // Take documents whose bytes the tokenizer's byte table does not count exactly; dataset.json says how many. Without it
+  // one such document is an error.
+  bool approximate_bytes = false;
 };
 
 // Writes shards, *.docs, tokenizer.model and dataset.json; returns what dataset.json holds.

@@ -9,11 +9,10 @@ namespace golf {
 
 Result<SplitWriter> SplitWriter::Create(const std::filesystem::path& folder,
                                         const std::string& prefix, const std::string& name,
-                                        uint64_t shard_tokens, uint16_t bos,
-                                        const ByteTable& byte_table) {
+                                        uint64_t shard_tokens, uint16_t bos) {
   const std::string stem = prefix + "_" + name;
   GOLF_ASSIGN(auto hashes, AtomicFile::Create((folder / (stem + ".docs")).string()));
-  SplitWriter writer(std::move(hashes), byte_table);
+  SplitWriter writer(std::move(hashes));
   writer.folder_ = folder;
   writer.stem_ = stem;
   writer.shard_tokens_ = shard_tokens;
@@ -22,7 +21,7 @@ Result<SplitWriter> SplitWriter::Create(const std::filesystem::path& folder,
 }
 
 Status SplitWriter::Append(std::span<const uint16_t> tokens, const DocumentHash& hash,
-                           uint64_t text_bytes) {
+                           const TextBytes& bytes) {
   if (tokens.size() >= shard_tokens_) {
     return {Code::kUsage,
             fmt::format("a document of {} tokens would fill a shard of {}; allow longer shards",
@@ -31,20 +30,17 @@ Status SplitWriter::Append(std::span<const uint16_t> tokens, const DocumentHash&
   // A full shard waits for the BOS that follows it: what runs over into the next shard is then never a tail without one.
   if (buffer_.size() >= shard_tokens_) GOLF_TRY(WriteShard(shard_tokens_));
   buffer_.push_back(bos_);
-  uint16_t previous = bos_;
-  for (uint16_t token : tokens) {
-    totals_.counted_bytes += byte_table_->Count(previous, token);
-    previous = token;
-  }
   buffer_.insert(buffer_.end(), tokens.begin(), tokens.end());
-  ++totals_.documents;
-  totals_.tokens += 1 + tokens.size();
-  totals_.text_bytes += text_bytes;
+  ++documents_;
+  tokens_ += 1 + tokens.size();
+  bytes_.text += bytes.text;
+  bytes_.seen += bytes.seen;
+  bytes_.counted += bytes.counted;
   return hashes_.Write(AsBytes(hash.hex() + "\n"));
 }
 
 Status SplitWriter::Finish() {
-  if (totals_.documents == 0) return {};  // nothing was assigned to this side: no files
+  if (documents_ == 0) return {};  // nothing was assigned to this side: no files
   if (!buffer_.empty()) GOLF_TRY(WriteShard(buffer_.size()));
   return hashes_.Commit();
 }
@@ -61,11 +57,9 @@ Status SplitWriter::WriteShard(size_t count) {
 }
 
 nlohmann::ordered_json SplitWriter::Describe() const {
-  return {{"documents", totals_.documents},
-          {"tokens", totals_.tokens},
-          {"counted_bytes", totals_.counted_bytes},
-          {"text_bytes", totals_.text_bytes},
-          {"shards", shards_}};
+  return {{"documents", documents_},         {"tokens", tokens_},
+          {"counted_bytes", bytes_.counted}, {"decoded_bytes", bytes_.seen},
+          {"text_bytes", bytes_.text},       {"shards", shards_}};
 }
 
 }  // namespace golf

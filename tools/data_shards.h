@@ -9,38 +9,33 @@
 #include <string>
 #include <vector>
 
-#include "artifact/byte_table.h"
 #include "artifact/file.h"
 #include "kernels/base/status.h"
 #include "tools/data_split.h"
 
 namespace golf {
 
-struct SplitTotals {
-  uint64_t documents = 0;
-  uint64_t tokens = 0;  // BOS included
-  // What the byte table counts for tokens 1..n-1, the denominator of bits per byte.
-  uint64_t counted_bytes = 0;
-  uint64_t text_bytes = 0;  // of the stripped documents as they were read
+struct TextBytes {
+  uint64_t text = 0;     // of the stripped document as it was read
+  uint64_t seen = 0;     // of its tokens decoded
+  uint64_t counted = 0;  // by the tokenizer's byte table: the denominator of bits per byte
 };
 
 class SplitWriter {
  public:
-  // `name` is "train" or "val". Memory holds a shard and a document. `byte_table` must outlive the writer.
+  // `name` is "train" or "val". Memory holds a shard and a document.
   static Result<SplitWriter> Create(const std::filesystem::path& folder, const std::string& prefix,
-                                    const std::string& name, uint64_t shard_tokens, uint16_t bos,
-                                    const ByteTable& byte_table);
+                                    const std::string& name, uint64_t shard_tokens, uint16_t bos);
 
   // Appends BOS and `tokens`. kUsage if the document would leave a whole shard without a BOS.
-  Status Append(std::span<const uint16_t> tokens, const DocumentHash& hash, uint64_t text_bytes);
+  Status Append(std::span<const uint16_t> tokens, const DocumentHash& hash, const TextBytes& bytes);
   Status Finish();
 
-  const SplitTotals& totals() const { return totals_; }
+  uint64_t documents() const { return documents_; }
   nlohmann::ordered_json Describe() const;  // totals and the shards with their SHA-256
 
  private:
-  SplitWriter(AtomicFile hashes, const ByteTable& byte_table)
-      : hashes_(std::move(hashes)), byte_table_(&byte_table) {}
+  explicit SplitWriter(AtomicFile hashes) : hashes_(std::move(hashes)) {}
   Status WriteShard(size_t count);  // the first `count` tokens of the buffer
 
   std::filesystem::path folder_;
@@ -48,9 +43,10 @@ class SplitWriter {
   uint64_t shard_tokens_ = 0;
   uint16_t bos_ = 0;
   AtomicFile hashes_;
-  const ByteTable* byte_table_;
   std::vector<uint16_t> buffer_;
-  SplitTotals totals_;
+  uint64_t documents_ = 0;
+  uint64_t tokens_ = 0;  // BOS included
+  TextBytes bytes_;
   nlohmann::ordered_json shards_ = nlohmann::ordered_json::array();
 };
 

@@ -20,8 +20,8 @@ void AddFormatFlags(CLI::App& app, DocumentSource& source) {
       {"jsonl", DocumentFormat::kJsonLines}};
   auto* format = app.add_option(
       "--format", source.format,
-      "What a document is: lines (default), blank-lines (between), files, jsonl (default for "
-      "*.jsonl)");
+      "What a document is: lines (default), blank-lines (between), files, jsonl (default for files "
+      "of JSON objects)");
   format->transform(OneOf(formats))->type_name("NAME");
   auto* heading = app.add_option_function<std::string>(
       "--heading",
@@ -81,6 +81,9 @@ void AddShardFlags(CLI::App& app, EncodeSettings& settings) {
       ->capture_default_str();
   AddCount(app, "--shard-tokens", settings.shard_tokens, "Tokens per shard", {1, 1'000'000'000})
       ->capture_default_str();
+  app.add_flag("--approximate-bytes", settings.approximate_bytes,
+               "Take documents whose bytes the tokenizer does not count exactly, with a warning: "
+               "bits per byte are then approximate");
 }
 
 void AddTokenizerFlags(CLI::App& app, TokenizerSettings& tokenizer, EncodeSettings& settings) {
@@ -113,6 +116,8 @@ Status PrintDataset(const EncodeSettings& settings, const OutputFlags& output) {
   const uint64_t left_out = facts["left_out_as_copies_of_validation"];
   if (left_out > 0)
     Print("{} documents left out of training: their text is in val\n", Grouped(left_out));
+  const uint64_t miscounted = facts["miscounted_documents"];
+  if (miscounted > 0) Print("{} documents with approximate bytes\n", Grouped(miscounted));
   Print("written to {}\n", settings.output);
   return {};
 }

@@ -11,6 +11,7 @@ namespace golf {
 
 Result<ValidationResult> Validate(const ValidationPass& pass, const TensorSet& weights,
                                   const std::function<bool()>& proceed) {
+  if (pass.byte_table != nullptr) GOLF_TRY(CheckHasBytes(pass.stream, *pass.byte_table));
   const size_t window = pass.program.window;
   ScorerOptions options;
   options.rule = {window, window, Tail::kOnce};

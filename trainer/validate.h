@@ -31,7 +31,7 @@ struct ValidationPass {
   ProcessGroup& group;
 };
 
-// `proceed` is asked before each batch; false, from one process, ends with kInterrupted.
+// `proceed` is asked before each batch; false, from one process, ends with kInterrupted. kBadData for a text of no bytes.
 Result<ValidationResult> Validate(const ValidationPass& pass, const TensorSet& weights,
                                   const std::function<bool()>& proceed);
 

@@ -246,6 +246,21 @@ TEST(ByteTable, CountsBytesByKindOfPiece) {
   EXPECT_EQ(table->Count(3, 1), 0U);
 }
 
+TEST(ByteTable, CountsEverySpaceMarkAsOneByte) {
+  const std::string space = "\xe2\x96\x81";
+  const std::string model =
+      Piece("<unk>", 2) + Piece("<s>", 3) + Piece(space, 1) + Piece(space + space, 1) +
+      Piece("a" + space, 1) + Piece("of" + space + "the", 4) + Piece(space + "a" + space + "b", 1) +
+      Piece(space + space + space + space, 4) + Piece(space + "\xc3\xbc" + space, 1) +
+      Piece("\xe2\x96\x82\xe2\x96", 1);  // the neighbour of the mark, and the beginning of one
+  const auto table = ParseByteTable(AsBytes(model));
+  ASSERT_TRUE(table.ok()) << table.status().message();
+  EXPECT_THAT(table->bytes, ElementsAre(0, 0, 0, 1, 2, 6, 3, 3, 3, 5));
+  EXPECT_THAT(table->leading_space, ElementsAre(0, 0, 1, 1, 0, 0, 1, 1, 1, 0));
+  EXPECT_EQ(table->Count(4, 7), 4U);  // four spaces behind "a "
+  EXPECT_EQ(table->Count(1, 7), 3U);  // the first of them is the tokenizer's, not the text's
+}
+
 TEST(ByteTable, RefusesWhatIsNoModel) {
   for (const std::string& bad :
        {std::string(), std::string("hello world"), Piece("x", 9), Field(1, "\x0a\x7f"),

@@ -54,7 +54,14 @@ void Pieces(InputReader& in) {
     const bool space = in.Below(2) == 1, counts = type == 1 || type == 4;
     Bytes text = in.Bytes(in.Below(8));
     if (text.size() >= 3 && std::equal(kSpaceMark, kSpaceMark + 3, text.begin())) text[0] = 'x';
-    expected.bytes.push_back(counts ? static_cast<uint16_t>(text.size()) : type == 6 ? 1 : 0);
+    size_t bytes = text.size();
+    if (in.Rarely()) {  // spaces within
+      const size_t marks = 1 + in.Below(3);
+      text.push_back('y');
+      for (size_t i = 0; i < marks; ++i) text.insert(text.end(), kSpaceMark, kSpaceMark + 3);
+      bytes += 1 + marks;
+    }
+    expected.bytes.push_back(counts ? static_cast<uint16_t>(bytes) : type == 6 ? 1 : 0);
     expected.leading_space.push_back(counts && space ? 1 : 0);
     expected.boundary.push_back(type == 2 || type == 3 || type == 5 ? 1 : 0);
     if (space) text.insert(text.begin(), kSpaceMark, kSpaceMark + 3);

@@ -128,6 +128,14 @@ TEST(Scorer, ANumberThatIsNoneEndsEveryProcessWithItsTarget) {
   });
 }
 
+TEST(Scorer, ATextOfNoBytesHasNoBitsPerByte) {
+  const ByteTable table = MadeUpBytes();
+  const TokenStream control = *TokenStream::FromTokens({20, 0, 1, 1, 0}, kVocab);
+  EXPECT_EQ(CheckHasBytes(control, table).code(), Code::kBadData);
+  EXPECT_THAT(CheckHasBytes(control, table).message(), testing::HasSubstr("each of its 4 targets"));
+  EXPECT_TRUE(CheckHasBytes(*TokenStream::FromTokens({0, 1, 2}, kVocab), table).ok());
+}
+
 TEST(TokenStreams, RefuseIdsBeyondTheVocabulary) {
   const auto stream = TokenStream::FromTokens({1, 2, 50}, kVocab);
   EXPECT_EQ(stream.status().code(), Code::kBadData);

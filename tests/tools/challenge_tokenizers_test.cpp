@@ -1,5 +1,6 @@
 // The published tokenizers and a published shard, where they are at hand: $GOLF_SHARED_DATA or ../shared/data.
 #include <gtest/gtest.h>
+#include <sentencepiece_processor.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -33,9 +34,10 @@ class ChallengeTokenizers : public testing::TestWithParam<const char*> {
 TEST_P(ChallengeTokenizers, CountTheBytesOfTheirDecodedText) {
   const std::string model = DataFolder() / GetParam();
   const auto tokenizer = Tokenizer::Load(model);
-  const auto table = ReadByteTable(model);
-  ASSERT_TRUE(tokenizer.ok() && table.ok());
-  ASSERT_EQ(table->size(), tokenizer->vocab_size());
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  const ByteTable* table = &tokenizer->byte_table();
+  sentencepiece::SentencePieceProcessor reference;
+  ASSERT_TRUE(reference.Load(model).ok());
   for (const std::string text :
        {"a", "a a", "ü", "über Grüße", "😀 and 👩‍👩‍👧", "\x01\x02", "tab\there",
         "two  spaces", "1234", "漢字", "<s> <unk>", "\xC2\xA0", "line\nline",
@@ -48,6 +50,7 @@ TEST_P(ChallengeTokenizers, CountTheBytesOfTheirDecodedText) {
       previous = token;
     }
     EXPECT_EQ(counted, tokenizer->Decode(tokens).size()) << text;
+    EXPECT_EQ(tokenizer->Decode(tokens), reference.DecodeIds({tokens.begin(), tokens.end()}));
     EXPECT_EQ(table->Count(previous, tokenizer->bos()), 0);  // the next document's BOS
   }
 }
@@ -55,6 +58,43 @@ TEST_P(ChallengeTokenizers, CountTheBytesOfTheirDecodedText) {
 INSTANTIATE_TEST_SUITE_P(Sizes, ChallengeTokenizers,
                          testing::Values("fineweb_1024_bpe.model", "fineweb_8192_bpe.model"),
                          [](const auto& test) { return std::string(test.param).substr(8, 4); });
+
+// Tokenizers that others trained, and a text with runs of spaces: the bytes of validation text, or why not.
+class OtherTokenizers : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!fs::exists(cases_ / "mixed.jsonl")) GTEST_SKIP() << "no mixed.jsonl in " << cases_;
+  }
+  Result<nlohmann::ordered_json> Encode(const char* model) {
+    EncodeSettings settings;
+    settings.source.files = {cases_ / "mixed.jsonl"};
+    settings.split = {.kind = SplitRule::Kind::kEvery, .count = 10};
+    settings.tokenizer_path = cases_ / model;
+    settings.output = folder_ / "set";
+    return EncodeDataset(settings, kSilent);
+  }
+  const fs::path cases_ = DataFolder() / "../cases";
+  const test::TempFolder folder_;
+};
+
+TEST_F(OtherTokenizers, WithPiecesOfSeveralSpacesCountEachOnce) {
+  const auto facts = Encode("whitespace_pieces.model");
+  ASSERT_TRUE(facts.ok()) << facts.status().message();
+  EXPECT_EQ((*facts)["val"]["counted_bytes"], 11192);
+  EXPECT_EQ((*facts)["val"]["text_bytes"], 11192);
+}
+
+TEST_F(OtherTokenizers, WithoutAPieceForASpaceAreRefused) {
+  const auto facts = Encode("no_space_piece.model");
+  EXPECT_EQ(facts.status().code(), Code::kBadData);
+  EXPECT_NE(facts.status().message().find("has no piece for a space"), std::string::npos);
+}
+
+TEST_F(OtherTokenizers, OfTheUsualKindCountWhatTheySee) {
+  const auto facts = Encode("std.model");
+  ASSERT_TRUE(facts.ok()) << facts.status().message();
+  EXPECT_EQ((*facts)["val"]["counted_bytes"], 9592);
+}
 
 TEST(ChallengeShard, IsReproducedBitForBit) {
   const fs::path data = DataFolder();

@@ -10,6 +10,7 @@
 #include "tests/support/temp_folder.h"
 #include "tools/data_check.h"
 #include "tools/data_encode.h"
+#include "tools/data_folder.h"
 
 namespace golf {
 namespace {
@@ -161,6 +162,80 @@ TEST_F(Dataset, LeavesCopiesOfValidationDocumentsOutOfTraining) {
   EXPECT_EQ(report.facts["documents_left_out_as_copies"], 2);
 }
 
+TEST_F(Dataset, LeavesOutWhatTheModelSeesAsAValidationDocument) {
+  const std::string text = MadeUpText(100);
+  const std::string first = text.substr(0, text.find('\n'));
+  std::string spaces = first, letters = first;  // near copies: white space; compatibility letters
+  spaces.replace(spaces.find(' '), 1, " \t ");
+  letters.replace(0, 1, "\xEF\xBD\x84");  // a wide d
+  auto settings = Settings(text + spaces + "\n" + letters + "\n");
+  settings.split = {.kind = SplitRule::Kind::kFirst, .count = 2};
+  const auto facts = Encode(settings);
+  EXPECT_EQ(facts["left_out_as_copies_of_validation"], 2);
+  const auto report = Check({.documents = settings.source});
+  EXPECT_THAT(report.problems, IsEmpty());
+  EXPECT_EQ(report.facts["documents_left_out_as_copies"], 2);
+
+  // Without normalisation they are other texts, to the model too.
+  settings.train_tokenizer->normalization = "identity";
+  settings.output = folder_ / "identity";
+  EXPECT_EQ(Encode(settings)["left_out_as_copies_of_validation"], 0);
+}
+
+TEST_F(Dataset, NeedsATrainingDocumentThatIsNoCopy) {
+  auto settings = Settings("one text\none  text\n");
+  settings.split = {.kind = SplitRule::Kind::kFirst, .count = 1};
+  settings.train_tokenizer->vocab_size = 262;
+  const auto facts = EncodeDataset(settings, kSilent);
+  EXPECT_EQ(facts.status().code(), Code::kUsage);
+  EXPECT_THAT(facts.status().message(), HasSubstr("all 1 training documents are copies"));
+}
+
+TEST_F(Dataset, TrainsOnWordsOfAnyLength) {
+  std::string lines = MadeUpText(100);
+  uint32_t state = 1;
+  const auto letters = [&](size_t count) {
+    std::string word;
+    while (word.size() < count)
+      word += "abcdefghijklmnop"[(state = state * 1664525 + 1013904223) >> 28];
+    return word;
+  };
+  for (const char* normalization : {"nmt_nfkc", "identity"}) {
+    auto settings = Settings(lines + letters(70'000) + " end\n", normalization);
+    settings.output = folder_ / normalization;
+    const auto facts = Encode(settings);
+    EXPECT_EQ(facts["train"]["documents"].get<int>() + facts["val"]["documents"].get<int>(), 101);
+    EXPECT_EQ(facts["train"]["text_bytes"], facts["train"]["counted_bytes"]) << "encoded whole";
+  }
+  // Letters of which NFKC makes six each.
+  std::string wide;
+  while (wide.size() < 3 * 12'000) wide += "\xE3\x8C\x96";
+  auto settings = Settings(lines + wide + "\n");
+  settings.output = folder_ / "wide";
+  Encode(settings);
+}
+
+TEST_F(Dataset, CutsOnlyWordsThatAreTooLong) {
+  const auto train = [&](const std::string& name, const std::vector<std::string>& texts) {
+    size_t i = 0;
+    const auto model = TrainTokenizer({.vocab_size = 320}, [&](std::string& text) -> Result<bool> {
+      if (i == texts.size()) return false;
+      text = texts[i++];
+      return true;
+    });
+    EXPECT_TRUE(model.ok()) << name << model.status().message();
+    return model.ok() ? *model : "";
+  };
+  std::string longest;
+  while (longest.size() < 32768) longest += "abcabdabe";
+  longest.resize(32768);
+  const std::string text = MadeUpText(20);
+  EXPECT_EQ(train("one word in two", {text + longest + "xyz"}),
+            train("two words", {text + longest, "xyz"}));
+  EXPECT_NE(train("whole", {text + longest.substr(0, 32765) + "xyz"}),
+            train("cut", {text + longest.substr(0, 32765), "xyz"}));
+}
+
 TEST_F(Dataset, SplitsByTheHashOfTheText) {
   auto settings = Settings(MadeUpText(400));
   settings.split = {.train_fraction = 0.8};
@@ -187,6 +262,77 @@ TEST_F(Dataset, DoesNotMixWithFilesThatAreThere) {
   EXPECT_THAT(facts.status().message(), HasSubstr("is not empty"));
 }
 
+TEST_F(Dataset, LeavesForeignFoldersAlone) {
+  auto settings = Settings(MadeUpText(20));
+  std::filesystem::create_directory(folder_ / "set.partial");
+  const std::string precious = folder_.Write("set.partial/precious", "x");
+  const auto facts = EncodeDataset(settings, kSilent);
+  EXPECT_EQ(facts.status().code(), Code::kUsage);
+  EXPECT_THAT(facts.status().message(), HasSubstr("set.partial is in the way"));
+  EXPECT_EQ(test::ReadAll(precious), "x");
+}
+
+TEST_F(Dataset, ReplacesTheRemainsOfARunThatWasKilled) {
+  auto settings = Settings(MadeUpText(20));
+  std::filesystem::create_directory(folder_ / "set.partial");
+  folder_.Write("set.partial/.golf-data", "");
+  folder_.Write("set.partial/golf_train_000007.bin", "x");
+  Encode(settings);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "set/golf_train_000007.bin"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "set/.golf-data"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "set.partial"));
+}
+
+TEST_F(Dataset, IsMadeByOneProcessAtATime) {
+  const auto first = NewFolder::Create(folder_ / "set");
+  ASSERT_TRUE(first.ok()) << first.status().message();
+  EXPECT_EQ(EncodeDataset(Settings(MadeUpText(20)), kSilent).status().code(), Code::kBusy);
+  EXPECT_TRUE(std::filesystem::exists(first->partial()));
+}
+
+TEST_F(Dataset, GoesWhereALinkLeads) {
+  auto settings = Settings(MadeUpText(20));
+  std::filesystem::create_directory(folder_ / "disk");
+  std::filesystem::create_symlink("disk", folder_ / "set");
+  Encode(settings);
+  EXPECT_TRUE(std::filesystem::is_symlink(folder_ / "set"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "disk/dataset.json"));
+  settings.output = folder_ / "nowhere";
+  std::filesystem::create_symlink("missing/disk", settings.output);
+  EXPECT_EQ(EncodeDataset(settings, kSilent).status().code(), Code::kUsage);
+}
+
+TEST_F(Dataset, MayHaveTheLongestName) {
+  auto settings = Settings(MadeUpText(20));
+  settings.output = folder_ / std::string(255, 'n');
+  Encode(settings);
+  EXPECT_TRUE(std::filesystem::exists(settings.output + "/dataset.json"));
+}
+
+TEST_F(Dataset, StaysInItsFolder) {
+  auto settings = Settings(MadeUpText(20));
+  const std::vector<std::string> wrong = {"../x", "/tmp/x",  "a/b",  "",
+                                          "a\nb", "\x1b[2J", "\xff", std::string(201, 'x')};
+  for (const std::string& prefix : wrong) {
+    settings.prefix = prefix;
+    const auto facts = EncodeDataset(settings, kSilent);
+    EXPECT_EQ(facts.status().code(), Code::kUsage) << prefix;
+    EXPECT_THAT(facts.status().message(), HasSubstr("--prefix")) << prefix;
+  }
+  settings.prefix = "..";
+  Encode(settings);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "set/.._train_000000.bin"));
+}
+
+TEST_F(Dataset, TellsTheSplitsApartWhateverThePrefix) {
+  auto settings = Settings(MadeUpText(20));
+  settings.prefix = "my_train_of";
+  Encode(settings);
+  const auto report = Check({.documents = settings.source});
+  EXPECT_THAT(report.problems, IsEmpty());
+  EXPECT_EQ(report.facts["val"]["documents"], 4);
+}
+
 TEST_F(Dataset, NeedsDocumentsOnBothSides) {
   auto settings = Settings("only one document\n");
   EXPECT_EQ(EncodeDataset(settings, kSilent).status().code(), Code::kUsage);
@@ -198,7 +344,9 @@ TEST_F(Dataset, RefusesAFileThatIsNoTokenizer) {
   auto settings = Settings(MadeUpText(20));
   settings.train_tokenizer.reset();
   settings.tokenizer_path = settings.source.files[0];
-  EXPECT_EQ(EncodeDataset(settings, kSilent).status().code(), Code::kBadData);
+  const auto facts = EncodeDataset(settings, kSilent);
+  EXPECT_EQ(facts.status().code(), Code::kBadData);
+  EXPECT_THAT(facts.status().message(), testing::StartsWith(settings.tokenizer_path + ": "));
 }
 
 TEST_F(Dataset, CheckFindsAChangedToken) {
@@ -235,9 +383,10 @@ TEST_F(Dataset, CheckFindsATruncatedShard) {
 TEST_F(Dataset, CheckFindsAValidationDocumentInTraining) {
   Encode(Settings(MadeUpText(50)));
   std::filesystem::copy_file(ValidationShard(), folder_ / "set/golf_train_000001.bin");
-  EXPECT_THAT(
-      Check().problems,
-      testing::Contains(HasSubstr("10 training documents are also in the validation split")));
+  EXPECT_THAT(Check().problems,
+              testing::Contains(HasSubstr("10 training documents are also in the validation split: "
+                                          "document 41 of training is 1 of validation "
+                                          "(\"document 4 ")));
 }
 
 TEST_F(Dataset, CheckFindsTheWrongTokenizer) {

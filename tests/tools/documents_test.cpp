@@ -74,6 +74,60 @@ TEST_F(Documents, NameTheLineOfBrokenJson) {
   }
 }
 
+TEST_F(Documents, AreToldByTheContentOfTheirFile) {
+  const std::string json = "\xEF\xBB\xBF\n { \"text\": \"one\"}\n{\"text\": \"two\"}\n";
+  for (const char* name : {"a.json", "a.JSONL", "a.txt", "a"})
+    EXPECT_THAT(*Read(name, json), ElementsAre("one", "two")) << name;
+  EXPECT_THAT(*Read("b.json", "{{Infobox\n[x]\n"), ElementsAre("{{Infobox", "[x]"));
+  EXPECT_THAT(*Read("c.txt", json, {.format = DocumentFormat::kLines}),
+              ElementsAre("{ \"text\": \"one\"}", "{\"text\": \"two\"}"));
+  EXPECT_THAT(Read("d.ndJSON", "plain\n").status().message(), HasSubstr("line 1, column 1"));
+}
+
+TEST_F(Documents, NameWhatHoldsNoText) {
+  const std::pair<std::string, const char*> files[] = {
+      {"\x1f\x8b\x08", "gzip"},
+      {"\x28\xb5\x2f\xfd", "zstd"},
+      {"PK\x03\x04", "zip"},
+      {"PAR1", "Parquet"},
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"},
+      {"[\n {\"text\": \"one\"}\n]\n", "JSON array"}};
+  for (const auto& [content, kind] : files) {
+    const auto documents = Read("a.jsonl", content);
+    EXPECT_EQ(documents.status().code(), Code::kBadData) << kind;
+    EXPECT_THAT(documents.status().message(), HasSubstr(kind));
+  }
+}
+
+TEST_F(Documents, AreReadBesideNumbersThatJsonHasNot) {
+  EXPECT_THAT(*Read("a.jsonl",
+                    "{\"score\": NaN, \"text\": \"a \\\"NaN\\\" Infinity\", \"x\": [-Infinity, "
+                    "Infinity]}\n{\"text\": \"old\", \"y\": {\"text\": 1}, \"text\": \"new\"}\n"),
+              ElementsAre("a \"NaN\" Infinity", "new"));
+  EXPECT_THAT(Read("b.jsonl", "{\"text\": NaN}\n").status().message(),
+              HasSubstr("line 1: has no string \"text\""));
+  EXPECT_THAT(Read("c.jsonl", "{\"text\": \"a\", \"n\": NaNs}\n").status().message(),
+              HasSubstr("line 1, column 23"));
+}
+
+TEST_F(Documents, NameTheColumnOfBrokenJson) {
+  const std::pair<const char*, const char*> lines[] = {
+      {"{\"text\": \"\u00fcber\",}", "line 2, column 17: is not JSON: syntax error"},
+      {"{\"text\": \"a \\ud83d b\"}",
+       "line 2, column 19: is not JSON: syntax error while parsing value - invalid string: "
+       "surrogate"},
+      {"{\"text\": \"a \\udc00\"}",
+       "line 2, column 18: is not JSON: syntax error while parsing value - invalid string: "
+       "surrogate"},
+      {"{\"text\": \"a\"", "line 2, column 13: is not JSON: "},
+      {"{\"text\": \"a\", \"n\": 1e999}", "number overflow"}};
+  for (const auto& [line, message] : lines) {
+    const auto documents = Read("a.jsonl", std::string("{\"text\": \"a\"}\n") + line + "\n");
+    EXPECT_EQ(documents.status().code(), Code::kBadData) << line;
+    EXPECT_THAT(documents.status().message(), HasSubstr(message));
+  }
+}
+
 TEST_F(Documents, RefuseWhatIsNotUtf8) {
   const auto documents = Read("a.txt", "fine\n\xFF\n");
   EXPECT_EQ(documents.status().code(), Code::kBadData);

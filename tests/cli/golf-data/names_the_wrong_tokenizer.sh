@@ -1,0 +1,2 @@
+echo text > a.txt
+golf-data encode --tokenizer a.txt --only val --output set a.txt
