@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "artifact/artifact_layout.h"
-#include "artifact/checkpoint_layout.h"
 #include "artifact/file.h"
+#include "artifact/file_kind.h"
 #include "artifact/sha256.h"
 #include "artifact/stream_coder.h"
 
@@ -25,14 +25,10 @@ struct Body {
 
 Result<Body> OpenEnvelope(std::span<const uint8_t> bytes) {
   Body body;
-  if (bytes.size() >= kCheckpointMagic.size() &&
-      std::equal(kCheckpointMagic.begin(), kCheckpointMagic.end(), bytes.begin())) {
-    return Bad("a checkpoint, not an artifact; pack it first: golf-pack FILE.ckpt -o FILE.ptz");
-  }
+  if (KindOf(bytes) != FileKind::kArtifact) return NotA("an artifact", bytes);
   if (bytes.size() < sizeof(body.header) + kContentHashBytes)
     return Bad("not an artifact: too short");
   std::memcpy(&body.header, bytes.data(), sizeof(body.header));
-  if (body.header.magic != ArtifactHeader().magic) return Bad("not an artifact");
   if (body.header.version != ArtifactHeader().version) {
     return Bad("artifact version " + std::to_string(body.header.version) + ", expected " +
                std::to_string(ArtifactHeader().version) + "; use a newer golf");

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "artifact/file.h"
+#include "artifact/file_kind.h"
 #include "artifact/wire_reader.h"
 
 namespace golf {
@@ -97,6 +98,10 @@ Result<ByteTable> ParseByteTable(std::span<const uint8_t> model) {
 Result<ByteTable> ReadByteTable(const std::string& tokenizer_model_path) {
   GOLF_ASSIGN(const std::vector<uint8_t> model, ReadFile(tokenizer_model_path, kMaxModelBytes));
   Result<ByteTable> table = ParseByteTable(model);
+  if (!table.ok() && KindOf(model) != FileKind::kUnknown && KindOf(model) != FileKind::kTokenizer) {
+    return Status{Code::kBadData,
+                  tokenizer_model_path + ": " + NotA("a SentencePiece model", model).message()};
+  }
   if (!table.ok())
     return Status{table.status().code(), tokenizer_model_path + ": " + table.status().message()};
   return table;

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "artifact/checkpoint_layout.h"
+#include "artifact/file_kind.h"
 #include "schemas/checkpoint_generated.h"
 
 namespace golf {
@@ -43,7 +44,6 @@ Status CheckNames(const schema::Checkpoint& table, size_t description_bytes) {
 }
 
 Status CheckHeader(const CheckpointHeader& header, size_t file_bytes) {
-  if (header.magic != kCheckpointMagic) return Bad("not a checkpoint");
   if (header.header_xxh3 != HeaderXxh3(header)) return Bad("the header is damaged");
   if (header.version != kCheckpointVersion) {
     return Bad("checkpoint version " + std::to_string(header.version) + ", expected " +
@@ -134,6 +134,7 @@ Result<Checkpoint> Checkpoint::Open(const std::string& path) {
 
 Status Checkpoint::Parse() {
   const std::span<const uint8_t> bytes = file_.bytes();
+  if (KindOf(bytes) != FileKind::kCheckpoint) return NotA("a checkpoint", bytes);
   CheckpointHeader header;
   if (bytes.size() < sizeof(header)) return Bad("not a checkpoint: shorter than its header");
   std::memcpy(&header, bytes.data(), sizeof(header));

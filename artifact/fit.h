@@ -30,15 +30,16 @@ struct FitResult {
   std::vector<EncodedTensor> tensors;
   int level = 22;
   double loss = 0;
+  double pruned = 0;         // share of all weights that became zero before codes were chosen
   bool fits = false;         // if not, `tensors` are the smallest that was found
   std::vector<FitTry> path;  // in order
 };
 
-// Which tensors are codes and which floats is the packing's decision; how many codes each has is found here. From int8
-// everywhere it goes down in steps of half a bit, always the step that costs least error for the bytes it saves, until the
-// file fits (bisection over the number of steps). What is then left over is spent on taking back steps that fit into it, or,
-// if that loses less, on pruning the last allocation that did not fit (bisection over the share). Below the last step only
-// pruning is left. Keeps every matrix at every step: about twelve bytes for each weight.
+// Starts with int8 for what the packing stores as codes, and with floats for what it stores as floats. From there it goes
+// down in steps of half a bit (a matrix of floats: to int8 or below), always the step that costs least error for the bytes
+// it saves, until the file fits (bisection over the number of steps). What is then left over is spent on taking back steps
+// that fit into it, or, if that loses less, on pruning the last allocation that did not fit (bisection over the share).
+// Below the last step only pruning is left. Keeps every matrix at every step: about twelve bytes for each weight.
 Result<FitResult> FitByError(const Packing& packing, const FitTask& task);
 
 // PR 1232's ladder: int6, then int5 in one more layer at a time, from the middle outwards; zstd levels 16, 1, 17, 2 in this

@@ -44,9 +44,8 @@ Packing WithInt5Layers(Packing packing, std::span<const int> layers) {
     for (const char* part : {".mlp.", ".attn."})
       int5.name_parts.push_back("blocks." + std::to_string(layer) + part);
   }
-  // Behind the rule for small tensors.
-  if (!layers.empty()) packing.rules.insert(packing.rules.begin() + 1, std::move(int5));
-  return packing;
+  if (layers.empty()) return packing;
+  return WithMatricesAs(std::move(packing), std::move(int5));
 }
 
 Result<FitResult> FitByLadder(const Packing& packing, const FitTask& task) {

@@ -20,15 +20,18 @@ constexpr double kLargestPrune = 0.98;
 constexpr int kPruneTries = 7;
 constexpr size_t kTakeBackTries = 24;
 
-// Bytes that an entropy coder needs for the codes, and those of the scales.
+// Bytes that an entropy coder needs for the codes (or for floats: their first, second, ... bytes), and those of the scales.
 double EstimatedBytes(const EncodedTensor& tensor) {
-  std::array<size_t, 256> counts{};
-  for (const uint8_t code : tensor.data) ++counts[code];
-  const auto total = static_cast<double>(tensor.data.size());
+  const size_t planes = tensor.encoding.element_bytes();
+  const auto total = static_cast<double>(tensor.data.size() / planes);
   double bits = 0;
-  for (const size_t count : counts) {
-    if (count > 0)
-      bits -= static_cast<double>(count) * std::log2(static_cast<double>(count) / total);
+  for (size_t plane = 0; plane < planes; ++plane) {
+    std::array<size_t, 256> counts{};
+    for (size_t i = plane; i < tensor.data.size(); i += planes) ++counts[tensor.data[i]];
+    for (const size_t count : counts) {
+      if (count > 0)
+        bits -= static_cast<double>(count) * std::log2(static_cast<double>(count) / total);
+    }
   }
   return bits / 8 + static_cast<double>(tensor.scales.size());
 }
@@ -36,7 +39,8 @@ double EstimatedBytes(const EncodedTensor& tensor) {
 // A tensor at one rung.
 struct Rung {
   EncodedTensor encoded;
-  double bytes, loss;  // estimated bytes, share of error
+  double bytes, loss;    // estimated bytes, share of error
+  int largest_code = 0;  // 0: floats
 };
 
 // One step of one tensor from a rung to a lower one.
@@ -97,24 +101,23 @@ class Search {
  private:
   using State = std::vector<size_t>;  // rung of each tensor
 
-  QuantiserSettings SettingsOf(size_t rung) const {
-    return quantisers::BestRows(-kRungs[rung], kRungs[rung]);
-  }
-
   double prune() const { return task_.options.prune; }
 
   Status MeasureRungs() {
     rungs_.resize(encoder_.count());
     for (size_t i = 0; i < encoder_.count(); ++i) {
-      if (!encoder_.codes(i)) {
+      const bool coded = encoder_.codes(i).has_value();
+      if (!coded) {
         GOLF_ASSIGN(EncodedTensor floats, encoder_.Encode(i));
-        rungs_[i].push_back({std::move(floats), 0, 0});
-        continue;
+        const double bytes = EstimatedBytes(floats);
+        rungs_[i].push_back({std::move(floats), bytes, 0, 0});
       }
-      for (size_t r = 0; r < kRungs.size(); ++r) {
-        GOLF_ASSIGN(EncodedTensor encoded, encoder_.EncodeAs(i, SettingsOf(r), prune()));
+      if (!coded && !encoder_.is_matrix(i)) continue;
+      for (const int largest : kRungs) {
+        GOLF_ASSIGN(EncodedTensor encoded,
+                    encoder_.EncodeAs(i, quantisers::BestRows(-largest, largest), prune()));
         const double bytes = EstimatedBytes(encoded), loss = encoder_.ErrorShare(i, encoded);
-        rungs_[i].push_back({std::move(encoded), bytes, loss});
+        rungs_[i].push_back({std::move(encoded), bytes, loss, largest});
       }
       AppendSteps(i, rungs_[i], steps_);
     }
@@ -160,7 +163,7 @@ class Search {
   bool Try(const State& state) {
     double loss = 0;
     for (size_t i = 0; i < state.size(); ++i) loss += rungs_[i][state[i]].loss;
-    return Judge(Encoded(state), loss, Describe(state, prune()));
+    return Judge(state, Encoded(state), loss, prune());
   }
 
   // The same with a larger share of each matrix pruned.
@@ -168,35 +171,49 @@ class Search {
     std::vector<EncodedTensor> encoded = Encoded(state);
     double loss = 0;
     for (size_t i = 0; i < state.size(); ++i) {
-      if (!encoder_.codes(i)) continue;
-      GOLF_ASSIGN(encoded[i], encoder_.EncodeAs(i, SettingsOf(state[i]), share));
+      const int largest = rungs_[i][state[i]].largest_code;
+      if (largest == 0) continue;
+      GOLF_ASSIGN(encoded[i], encoder_.EncodeAs(i, quantisers::BestRows(-largest, largest), share));
       loss += encoder_.ErrorShare(i, encoded[i]);
     }
-    return Judge(std::move(encoded), loss, Describe(state, share));
+    return Judge(state, std::move(encoded), loss, share);
   }
 
   // Whether the file fits; keeps the best one that does.
-  bool Judge(std::vector<EncodedTensor> encoded, double loss, std::string what) {
+  bool Judge(const State& state, std::vector<EncodedTensor> encoded, double loss, double share) {
     const uint64_t bytes = task_.artifact_bytes(encoded, result_.level);
-    result_.path.push_back({std::move(what), bytes, loss});
+    result_.path.push_back({Describe(state, share), bytes, loss});
     const bool fits = bytes <= task_.max_bytes;
     const bool better = result_.fits ? fits && loss < result_.loss
                                      : fits || best_bytes_ == 0 || bytes < best_bytes_;
     if (better) {
       result_.tensors = std::move(encoded);
       result_.loss = loss;
+      result_.pruned = share * CodedShare(state);
       result_.fits = fits;
       best_bytes_ = bytes;
     }
     return fits;
   }
 
+  // Of all weights, those that are codes.
+  double CodedShare(const State& state) const {
+    double coded = 0, all = 0;
+    for (size_t i = 0; i < state.size(); ++i) {
+      const auto n = static_cast<double>(encoder_.tensor(i).data.size());
+      all += n;
+      if (rungs_[i][state[i]].largest_code > 0) coded += n;
+    }
+    return all > 0 ? coded / all : 0;
+  }
+
   std::string Describe(const State& state, double share) const {
     double bits = 0, weights = 0;
     for (size_t i = 0; i < state.size(); ++i) {
-      if (!encoder_.codes(i)) continue;
+      const int largest = rungs_[i][state[i]].largest_code;
+      if (largest == 0) continue;
       const auto n = static_cast<double>(encoder_.tensor(i).data.size());
-      bits += n * std::log2(2.0 * kRungs[state[i]] + 1);
+      bits += n * std::log2(2.0 * largest + 1);
       weights += n;
     }
     std::string text = fmt::format("int{:.2f} on average", weights > 0 ? bits / weights : 0);

@@ -75,10 +75,20 @@ bool FactorOfInverse(std::span<const float> hessian, std::span<const uint32_t> o
   return u.allFinite();
 }
 
-void Store(const Eigen::MatrixXd& m, std::vector<float>& factor) {
+// False if an element is too large for a float.
+bool Store(const Eigen::MatrixXd& m, std::vector<float>& factor) {
   const auto n = static_cast<size_t>(m.rows());
   factor.resize(n * n);
-  Tile(factor.data(), m.rows(), m.cols()) = m.cast<float>();
+  Tile stored(factor.data(), m.rows(), m.cols());
+  stored = m.cast<float>();
+  return stored.allFinite();
+}
+
+// A weight in units of the power of two next to its row's step. That changes no code and keeps errors within the range of
+// float. A weight more than 2^50 units away from zero is beyond every code.
+float InUnits(float w, double unit) {
+  constexpr double kFar = 0x1p50;
+  return static_cast<float>(std::clamp(double{w} / unit, -kFar, kFar));
 }
 
 // Codes the columns [begin, end) of one row, whose weights not coded yet are in `w`; errors[j - begin] is e of column j.
@@ -88,6 +98,7 @@ void CodeBlock(float* w, const uint8_t* pruned, size_t begin, size_t end, float 
   const size_t n = feedback.order.size();
   for (size_t j = begin; j < end; ++j) {
     const float* f = &feedback.factor[j * n];
+    if (!std::isfinite(w[j])) w[j] = 0;  // the reference's factor can let errors grow without bound
     const float nearest = RoundHalfToEven(std::min(std::max(w[j] / step, lowest), highest));
     const float code = pruned[j] != 0 ? 0 : nearest;
     const float e = (w[j] - step * code) / std::max(f[j], 1e-8F);
@@ -106,17 +117,21 @@ void CodeTile(const TensorView& tensor, std::span<const float> unpruned, size_t 
   std::vector<float> w(rows * n), errors(rows * feedback.block);
   std::vector<uint8_t> pruned(rows * n);
   const std::span<const float> wanted = unpruned.empty() ? tensor.data : unpruned;
+  std::vector<float> units(rows);  // the steps in their rows' units
   for (size_t r = 0; r < rows; ++r) {
+    int exponent;
+    units[r] = std::frexp(steps[first + r], &exponent);
+    const double unit = std::ldexp(1.0, exponent);
     for (size_t j = 0; j < n; ++j) {
       const size_t from = (first + r) * n + feedback.order[j];
-      w[r * n + j] = wanted[from];
+      w[r * n + j] = InUnits(wanted[from], unit);
       pruned[r * n + j] = tensor.data[from] != wanted[from] ? 1 : 0;
     }
   }
   for (size_t begin = 0; begin < n; begin += feedback.block) {
     const size_t end = std::min(begin + feedback.block, n), width = end - begin;
     for (size_t r = 0; r < rows; ++r) {
-      CodeBlock(&w[r * n], &pruned[r * n], begin, end, steps[first + r], lowest, highest, feedback,
+      CodeBlock(&w[r * n], &pruned[r * n], begin, end, units[r], lowest, highest, feedback,
                 &errors[r * width], codes + (first + r) * n);
     }
     const auto size = [](size_t x) { return static_cast<Index>(x); };
@@ -171,10 +186,9 @@ ColumnFeedback MakeColumnFeedback(std::span<const float> hessian, const GptqSett
   for (int attempt = 0; attempt < attempts; ++attempt, damping *= 10) {
     if (!FactorOfInverse(hessian, feedback.order, damping, u)) continue;
     if (reference) u = Eigen::MatrixXd(u.transpose().triangularView<Eigen::Lower>() * u);
-    Store(u, feedback.factor);
-    return feedback;
+    if (Store(u, feedback.factor)) return feedback;
   }
-  u.setZero(static_cast<Index>(n), static_cast<Index>(n));
+  u.setZero(static_cast<Index>(n), static_cast<Index>(n));  // no factor that a float can hold
   for (size_t i = 0; i < n; ++i) {
     const auto at = static_cast<Index>(i);
     u(at, at) = 1 / std::max(static_cast<double>(diagonal(feedback.order[i])), 1e-6);
@@ -191,6 +205,7 @@ Result<EncodedTensor> QuantiseWithFeedback(const TensorView& tensor,
   GOLF_CHECK(tensor.shape.size() == 2 && tensor.shape[1] == feedback.order.size());
   QuantiserSettings per_row = settings;
   per_row.choice = ClipChoice::kPerRow;
+  if (per_row.stored_step == StoredStep::kNearest) per_row.stored_step = StoredStep::kNever;
   GOLF_ASSIGN(RowSteps chosen, ChooseSteps(tensor, per_row));
   EncodedTensor encoded = WithSteps(tensor, per_row, chosen);
   const size_t rows = tensor.shape[0], tiles = (rows + kTileRows - 1) / kTileRows;

@@ -12,6 +12,9 @@ namespace {
 // PR 598 and 668: tensors of up to 65,536 elements are kept as floats, gains, gates and side embeddings as fp32.
 constexpr size_t kSmall = 65536;
 constexpr size_t kAny = PackingRule().max_elements;
+// The scripts' classes of names, in this order; other names are tables.
+const std::vector<std::string> kEmbeddings = {"tok_emb", "lm_head"};
+const std::vector<std::string> kLinearLayers = {".mlp.", ".attn.", ".proj."};
 
 std::vector<PackingRule> SmallTensorRules() {
   return {{kSmall,
@@ -23,9 +26,9 @@ std::vector<PackingRule> SmallTensorRules() {
 
 Packing Pr598() {
   Packing packing{"pr598", SmallTensorRules()};
-  packing.rules.push_back({kAny,
-                           {".mlp.", ".attn.", ".proj."},
-                           quantisers::RowsWithSearch(-32, 31, quantisers::Clips5())});
+  packing.rules.push_back({kAny, kEmbeddings, quantisers::Int8PerTensor()});
+  packing.rules.push_back(
+      {kAny, kLinearLayers, quantisers::RowsWithSearch(-32, 31, quantisers::Clips5())});
   packing.rules.push_back({kAny, {}, quantisers::Int8PerTensor()});
   return packing;
 }
@@ -43,51 +46,56 @@ Packing OurRows(const std::string& name, int lowest, int highest) {
   QuantiserSettings table = quantisers::Int8PerRow();
   table.floor_step = 0;
   table.clip_fractions = {1.0};
-  table.use_stored_step = true;
+  table.stored_step = StoredStep::kAlways;
   return {name,
           {{kVectors, {}, Storage::kFloat16},
            {kAny, {"tok_emb"}, table},
            {kAny, {}, quantisers::BestRows(lowest, highest)}}};
 }
 
-// PR 1004 and 1232 keep everything small as fp16 and every table as int8 rows.
-Packing SmallAsHalf(const std::string& name) { return {name, {{kSmall, {}, Storage::kFloat16}}}; }
+// PR 1004 and 1232 keep everything small as fp16, larger gains and gates as fp32, linear layers as `matrices` and the rest
+// as `tables`.
+Packing Pr1004Family(const std::string& name, QuantiserSettings matrices, PackingRule tables) {
+  PackingRule embeddings = tables;
+  embeddings.name_parts = kEmbeddings;
+  return {name,
+          {{kSmall, {}, Storage::kFloat16},
+           {kAny,
+            {"attn_scale", "mlp_scale", "resid_mix", "q_gain", "skip_weight", "smear",
+             "ve_layer_scales", "ve_shared.scale", "vr_lambda", "attn_gate"},
+            Storage::kFloat32},
+           std::move(embeddings),
+           {kAny, kLinearLayers, std::move(matrices)},
+           std::move(tables)}};
+}
 
-PackingRule Tables() { return {kAny, {}, quantisers::Int8PerRow(), false}; }
+PackingRule Int8Tables() { return {kAny, {}, quantisers::Int8PerRow(), false}; }
 
 Packing Pr1004() {
-  Packing packing = SmallAsHalf("pr1004");
+  Packing packing = Pr1004Family("pr1004", quantisers::Pr1004Rows(-15, 15), Int8Tables());
   packing.prune = 0.10;
-  packing.rules.push_back(
-      {kAny, {".mlp.", ".attn."}, quantisers::RowsWithSearch(-15, 15, quantisers::Clips5())});
-  packing.rules.push_back(Tables());
   return packing;
 }
 
 Packing Pr1232() {
-  Packing packing = SmallAsHalf("pr1232");
-  packing.rules.push_back({kAny, {".mlp.", ".attn."}, quantisers::RowsPlain(-32, 31, 1.0)});
-  packing.rules.push_back(Tables());
-  return packing;
+  return Pr1004Family("pr1232", quantisers::RowsPlain(-32, 31, 1.0), Int8Tables());
 }
 
 Packing Pr1232Int6() {
-  Packing packing = SmallAsHalf("pr1232-int6");
-  packing.rules.push_back({kAny, {}, quantisers::RowsPlain(-32, 31, 1.0)});
-  return packing;
+  const QuantiserSettings int6 = quantisers::RowsPlain(-32, 31, 1.0);
+  return Pr1004Family("pr1232-int6", int6, {kAny, {}, int6});
 }
 
 Packing Pr1238() {
   Packing packing = Pr1004();
   packing.name = "pr1238";
   packing.prune = 0.05;
-  PackingRule int4{kAny, {}, quantisers::RowsWithSearch(-7, 7, quantisers::Clips5())};
+  PackingRule int4{kAny, {}, quantisers::Pr1004Rows(-7, 7)};
   for (int block = 2; block <= 8; ++block) {
     for (const char* part : {".attn.c_v.", ".attn.proj.", ".mlp."})
       int4.name_parts.push_back("blocks." + std::to_string(block) + part);
   }
-  packing.rules.insert(packing.rules.begin() + 1, std::move(int4));
-  return packing;
+  return WithMatricesAs(std::move(packing), std::move(int4));
 }
 
 Packing Float() { return {"float", {{kAny, {}, Storage::kFloat32}}}; }
@@ -120,6 +128,16 @@ std::vector<std::string> PackingNames() {
   return names;
 }
 
+std::string DefaultPacking(std::string_view recipe) {
+  std::string best = "int6";
+  for (const std::string& name : PackingNames()) {
+    if (!name.starts_with("pr")) continue;
+    if (recipe == name) return name;
+    if (recipe.starts_with(name + "-")) best = name;
+  }
+  return best;
+}
+
 Result<Packing> FindPacking(const std::string& name) {
   std::string known;
   for (Packing& packing : AllPackings()) {
@@ -127,6 +145,14 @@ Result<Packing> FindPacking(const std::string& name) {
     known += " " + packing.name;
   }
   return Status{Code::kUsage, "no packing preset '" + name + "'; there are:" + known};
+}
+
+Packing WithMatricesAs(Packing packing, PackingRule rule) {
+  const auto first_codes = std::find_if(
+      packing.rules.begin(), packing.rules.end(),
+      [](const auto& r) { return std::holds_alternative<QuantiserSettings>(r.encoding); });
+  packing.rules.insert(first_codes, std::move(rule));
+  return packing;
 }
 
 const PackingRule& RuleOf(const Packing& packing, const TensorView& tensor) {
@@ -152,7 +178,7 @@ Result<std::vector<EncodedTensor>> EncodeTensors(const Packing& packing,
   as_published.gptq.mode = GptqMode::kReference;
   const TensorEncoder published(packing, tensors, as_published);
   for (size_t i = 0; i < tensors.size(); ++i) {
-    if (!encoder.has_feedback(i)) continue;
+    if (!encoder.codes(i) || !encoder.has_feedback(i)) continue;
     GOLF_ASSIGN(const EncodedTensor nearest,
                 encoder.EncodeAs(i, *encoder.codes(i), options.prune, true));
     GOLF_ASSIGN(const EncodedTensor reference, published.Encode(i));

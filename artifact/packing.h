@@ -5,6 +5,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -32,10 +33,10 @@ struct Packing {
   double prune = 0;  // share of the weights of each matrix stored as codes that become zero first
 };
 
-// "pr598": int6 rows (5 clip candidates) for attention and MLP, int8 per tensor for embedding tables.
+// "pr598": int6 rows (5 clip candidates) for linear layers, int8 per tensor for embedding tables.
 // "pr668": int6 rows, 15 candidates, for everything large. Both keep small tensors as fp32 or fp16.
-// "pr1004": 10 % pruned; int5 rows (5 candidates) for attention and MLP, int8 rows for the rest, small tensors fp16.
-// "pr1232": int6 rows by their maximum for attention and MLP, int8 rows for the rest, small tensors fp16.
+// "pr1004": 10 % pruned; int5 rows (5 candidates) for linear layers, int8 rows for tables, small tensors fp16.
+// "pr1232": int6 rows by their maximum for linear layers, int8 rows for tables, small tensors fp16.
 // "pr1232-int6": the same with int6 rows for the rest too, as that pull request's text has it.
 // "pr1238": PR 1004 with 5 % pruned and int4 for values, outputs and MLP of blocks 2 to 8.
 // "int6": ours. Every matrix of more than 4,096 elements as int6 rows, each with the step of least squared error and
@@ -45,6 +46,12 @@ struct Packing {
 // kUsage names the presets if there is none of that name.
 Result<Packing> FindPacking(const std::string& name);
 std::vector<std::string> PackingNames();
+
+// The packing of the published system that a recipe is named after ("pr1004-d576": "pr1004"); "int6" for other recipes.
+std::string DefaultPacking(std::string_view recipe);
+
+// The packing with `rule` in front of all its rules for codes: tensors that it stores as floats stay floats.
+Packing WithMatricesAs(Packing packing, PackingRule rule);
 
 // The rule of a tensor.
 const PackingRule& RuleOf(const Packing& packing, const TensorView& tensor);

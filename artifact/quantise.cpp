@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "artifact/half.h"
 #include "kernels/base/check.h"
@@ -50,11 +51,13 @@ void MagnitudeQuantiles(std::span<const float> w, std::span<const double> fracti
   }
 }
 
-// sum (w - code * step)^2: squares in float, as the reference, the sum in double with a fixed order.
-double SquaredError(std::span<const float> w, float step, float lowest, float highest) {
+// sum (w - code * step)^2: squares in Real, the sum in double with a fixed order.
+template <class Real>
+double SumOfSquaredErrors(std::span<const float> w, float step, float lowest, float highest) {
   constexpr size_t kLanes = 16;
   const auto square = [=](float x) {
-    const float e = x - RoundHalfToEven(std::min(std::max(x / step, lowest), highest)) * step;
+    const float code = RoundHalfToEven(std::min(std::max(x / step, lowest), highest));
+    const Real e = Real{x} - Real{code} * Real{step};
     return e * e;
   };
   std::array<double, kLanes> lanes{};
@@ -68,9 +71,35 @@ double SquaredError(std::span<const float> w, float step, float lowest, float hi
   return sum;
 }
 
+// Squares in float, as in the reference, unless the squares of weights of this magnitude leave the range of float.
+double SquaredError(std::span<const float> w, float largest, float step, float lowest,
+                    float highest) {
+  return largest > 1e-15F && largest < 1e15F ? SumOfSquaredErrors<float>(w, step, lowest, highest)
+                                             : SumOfSquaredErrors<double>(w, step, lowest, highest);
+}
+
 // The value that a step has once stored; 0 or infinity if it has none.
 float Stored(float step, ScaleType type) {
   return type == ScaleType::kFloat32 ? step : HalfToFloat(FloatToHalf(step));
+}
+
+constexpr float kSmallestHalf = 0x1p-24F;
+
+// The settings' type of step. fp32 where the largest step of a tensor has no half, positive and finite.
+ScaleType TypeOfSteps(float largest_step, const Encoding& encoding) {
+  const float stored = Stored(largest_step, encoding.scale_type);
+  return largest_step > 0 && (stored == 0 || std::isinf(stored)) ? ScaleType::kFloat32
+                                                                 : encoding.scale_type;
+}
+
+// The nearest step that can be stored as this type and makes no weight infinite; 1 for a row of zeros. `step` is at most
+// the step that chose the type.
+float Storable(float step, ScaleType type, const Encoding& encoding) {
+  if (step == 0) return 1;
+  if (type == ScaleType::kFloat16) return Stored(step, type) > 0 ? step : kSmallestHalf;
+  const float largest_code =
+      std::max<float>(encoding.highest, -static_cast<float>(encoding.lowest));
+  return std::min(step, std::numeric_limits<float>::max() / largest_code);
 }
 
 void AppendScale(float step, ScaleType type, std::vector<uint8_t>& scales) {
@@ -99,6 +128,7 @@ size_t ScaledRows(const TensorView& tensor, const QuantiserSettings& settings) {
 struct Candidates {
   std::vector<float> clips, steps;
   std::vector<double> errors;  // only where there is a choice
+  ScaleType scale_type;
 };
 
 Candidates Examine(const TensorView& tensor, size_t rows, const QuantiserSettings& settings) {
@@ -106,7 +136,9 @@ Candidates Examine(const TensorView& tensor, size_t rows, const QuantiserSetting
   const auto lowest = static_cast<float>(settings.encoding.lowest),
              highest = static_cast<float>(settings.encoding.highest);
   Candidates c{std::vector<float>(rows * count), std::vector<float>(rows * count),
-               std::vector<double>(rows * count)};
+               std::vector<double>(rows * count), settings.encoding.scale_type};
+  std::vector<float> largest(rows);  // magnitude of each row
+  const float floor = tensor.shape.size() < 2 ? 0 : settings.floor_step;
 #pragma omp parallel if (tensor.data.size() >= kWorthThreads)
   {
     std::vector<float> scratch;
@@ -114,15 +146,23 @@ Candidates Examine(const TensorView& tensor, size_t rows, const QuantiserSetting
     for (size_t r = 0; r < rows; ++r) {
       const std::span<const float> w = tensor.data.subspan(r * cols, cols);
       MagnitudeQuantiles(w, settings.clip_fractions, scratch, &c.clips[r * count]);
-      for (size_t i = 0; i < count; ++i) {
-        const size_t at = r * count + i;
-        const float step = std::max(c.clips[at] / settings.divisor, settings.floor_step);
-        c.steps[at] = step == 0 ? 1.0F : step;
-        if (count == 1) break;
-        // Below the floor all candidates of a row are one.
-        const bool same = i > 0 && c.steps[at] == c.steps[at - 1];
-        c.errors[at] = same ? c.errors[at - 1] : SquaredError(w, c.steps[at], lowest, highest);
-      }
+      largest[r] = scratch.back();
+      for (size_t at = r * count; at < (r + 1) * count; ++at)
+        c.steps[at] = std::max(c.clips[at] / settings.divisor, floor);
+    }
+  }
+  c.scale_type = TypeOfSteps(*std::max_element(c.steps.begin(), c.steps.end()), settings.encoding);
+#pragma omp parallel for schedule(static) if (tensor.data.size() >= kWorthThreads)
+  for (size_t r = 0; r < rows; ++r) {
+    const std::span<const float> w = tensor.data.subspan(r * cols, cols);
+    for (size_t at = r * count; at < (r + 1) * count; ++at) {
+      const float step = Storable(c.steps[at], c.scale_type, settings.encoding);
+      c.steps[at] = settings.stored_step == StoredStep::kNever ? step : Stored(step, c.scale_type);
+      if (count == 1) break;
+      // Below the floor all candidates of a row are one.
+      const bool same = at > r * count && c.steps[at] == c.steps[at - 1];
+      c.errors[at] =
+          same ? c.errors[at - 1] : SquaredError(w, largest[r], c.steps[at], lowest, highest);
     }
   }
   return c;
@@ -166,18 +206,14 @@ void EncodeRow(std::span<const float> w, float clip, float step, const Quantiser
 Result<RowSteps> ChooseSteps(const TensorView& tensor, const QuantiserSettings& settings) {
   const size_t count = settings.clip_fractions.size();
   GOLF_CHECK(settings.encoding.storage == Storage::kCodes && count > 0 && !tensor.data.empty());
-  if (!AllFinite(tensor.data)) return BadNumbers(tensor, "a NaN or infinity cannot be quantised");
+  if (!AllFinite(tensor.data)) return BadNumbers(tensor, "a NaN or infinity among its weights");
   const size_t rows = ScaledRows(tensor, settings);
   const Candidates candidates = Examine(tensor, rows, settings);
   const std::vector<size_t> chosen = Choose(candidates, rows, count, settings.choice);
-  RowSteps result{std::vector<float>(rows), std::vector<float>(rows)};
+  RowSteps result{std::vector<float>(rows), std::vector<float>(rows), candidates.scale_type};
   for (size_t r = 0; r < rows; ++r) {
-    const float step = candidates.steps[r * count + chosen[r]];
-    const float stored = Stored(step, settings.encoding.scale_type);
-    if (!(stored > 0) || std::isinf(stored))
-      return BadNumbers(tensor, "a step is too small or too large to be stored");
     result.clips[r] = candidates.clips[r * count + chosen[r]];
-    result.steps[r] = settings.use_stored_step ? stored : step;
+    result.steps[r] = candidates.steps[r * count + chosen[r]];
   }
   return result;
 }
@@ -189,9 +225,9 @@ EncodedTensor WithSteps(const TensorView& tensor, const QuantiserSettings& setti
                         settings.encoding,
                         std::vector<uint8_t>(tensor.data.size()),
                         {}};
+  encoded.encoding.scale_type = steps.scale_type;
   if (tensor.shape.size() < 2) encoded.encoding.scale_axis = ScaleAxis::kTensor;
-  for (const float step : steps.steps)
-    AppendScale(step, settings.encoding.scale_type, encoded.scales);
+  for (const float step : steps.steps) AppendScale(step, steps.scale_type, encoded.scales);
   return encoded;
 }
 
@@ -208,21 +244,22 @@ Result<EncodedTensor> Quantise(const TensorView& tensor, const QuantiserSettings
 }
 
 Result<EncodedTensor> StoreAsFloat(const TensorView& tensor, Storage storage) {
+  if (!AllFinite(tensor.data)) return BadNumbers(tensor, "a NaN or infinity among its weights");
+  const auto has_half = [](float x) { return std::isfinite(HalfToFloat(FloatToHalf(x))); };
   Encoding encoding;
-  encoding.storage = storage;
+  encoding.storage =
+      std::all_of(tensor.data.begin(), tensor.data.end(), has_half) ? storage : Storage::kFloat32;
   EncodedTensor encoded{
       std::string(tensor.name), {tensor.shape.begin(), tensor.shape.end()}, encoding, {}, {}};
   encoded.data.resize(tensor.data.size() * encoding.element_bytes());
   for (size_t i = 0; i < tensor.data.size(); ++i) {
-    if (storage == Storage::kFloat32) {
+    if (encoding.storage == Storage::kFloat32) {
       std::memcpy(&encoded.data[4 * i], &tensor.data[i], 4);
     } else {
       const uint16_t half = FloatToHalf(tensor.data[i]);
       std::memcpy(&encoded.data[2 * i], &half, 2);
     }
   }
-  if (!CheckEncodedTensor(encoded).ok())
-    return BadNumbers(tensor, "a weight that is not finite as stored");
   return encoded;
 }
 

@@ -25,10 +25,16 @@ QuantiserSettings RowsWithSearch(int lowest, int highest, std::span<const double
   return s;
 }
 
+QuantiserSettings Pr1004Rows(int lowest, int highest) {
+  QuantiserSettings s = RowsWithSearch(lowest, highest, Clips5());
+  s.stored_step = StoredStep::kNearest;
+  return s;
+}
+
 QuantiserSettings Int8PerTensor() {
   QuantiserSettings s;
   s.encoding = {Storage::kCodes, -127, 127, ScaleType::kFloat16, ScaleAxis::kTensor};
-  s.use_stored_step = true;
+  s.stored_step = StoredStep::kAlways;
   return s;
 }
 
@@ -42,7 +48,7 @@ QuantiserSettings Int8PerRow() {
 QuantiserSettings RowsPlain(int lowest, int highest, double clip_fraction) {
   QuantiserSettings s = RowsWithSearch(lowest, highest, {&clip_fraction, 1});
   s.clip_weights = true;
-  s.use_stored_step = true;
+  s.stored_step = StoredStep::kAlways;
   return s;
 }
 
@@ -50,7 +56,7 @@ QuantiserSettings BestRows(int lowest, int highest) {
   QuantiserSettings s = RowsWithSearch(lowest, highest, Clips15());
   s.floor_step = 0;
   s.choice = ClipChoice::kPerRow;
-  s.use_stored_step = true;
+  s.stored_step = StoredStep::kAlways;
   return s;
 }
 

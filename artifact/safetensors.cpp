@@ -6,8 +6,10 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <tuple>
 
 #include "artifact/file.h"
+#include "artifact/file_kind.h"
 #include "artifact/half.h"
 #include "artifact/json.h"
 
@@ -26,6 +28,8 @@ struct ElementType {
   size_t bytes;
   float (*load)(const uint8_t* p);
 };
+
+constexpr size_t kMaxTypeName = 16;
 
 template <class T>
 T Load(const uint8_t* p) {
@@ -50,8 +54,10 @@ Status Bad(const std::string& why) {
 struct Range {
   std::string name;
   std::vector<uint32_t> shape;
-  const ElementType* type;
-  size_t begin, count;
+  std::string dtype;
+  const ElementType* type;  // null: no floats
+  size_t begin, end;
+  size_t count;  // of floats
 };
 
 std::optional<uint64_t> AsUnsigned(const json& value) {
@@ -68,20 +74,23 @@ Result<Range> ParseEntry(const std::string& name, const json& entry, size_t data
   const json &dtype = entry["dtype"], &shape = entry["shape"], &offsets = entry["data_offsets"];
   const auto* type = std::find_if(std::begin(kElementTypes), std::end(kElementTypes),
                                   [&](const ElementType& t) { return dtype == t.name; });
-  if (type == std::end(kElementTypes))
-    return bad("has dtype " + DumpJson(dtype) + ", expected F16, BF16, F32 or F64");
+  const bool floats = type != std::end(kElementTypes);
+  if (!dtype.is_string() || dtype.get_ref<const std::string&>().size() > kMaxTypeName)
+    return bad("has a malformed dtype");
   if (!shape.is_array() || shape.size() > kMaxDimensions) return bad("has a malformed shape");
   if (!offsets.is_array() || offsets.size() != 2) return bad("has malformed data_offsets");
   const auto begin = AsUnsigned(offsets[0]), end = AsUnsigned(offsets[1]);
   if (!begin || !end || *begin > *end || *end > data_bytes) return bad("lies outside the file");
-  Range range{name, {}, type, *begin, 1};
+  Range range{name, {}, dtype, floats ? type : nullptr, *begin, *end, 1};
   for (const json& dimension : shape) {
     const auto d = AsUnsigned(dimension);
-    if (!d || *d == 0 || *d > std::numeric_limits<uint32_t>::max())
-      return bad("has a malformed shape");
-    if (range.count > data_bytes / *d) return bad("is larger than the file");
-    range.count *= *d;
+    if (!d || *d > std::numeric_limits<uint32_t>::max()) return bad("has a malformed shape");
     range.shape.push_back(static_cast<uint32_t>(*d));
+  }
+  if (!floats) return range;
+  for (const uint32_t d : range.shape) {
+    if (d > 0 && range.count > data_bytes / d) return bad("is larger than the file");
+    range.count *= d;
   }
   if (range.count * type->bytes != *end - *begin) {
     return bad("has " + std::to_string(*end - *begin) + " bytes, its shape needs " +
@@ -99,7 +108,7 @@ std::vector<TensorView> TensorFile::views() const {
 }
 
 Result<TensorFile> ParseSafetensors(std::span<const uint8_t> bytes) {
-  if (bytes.size() < 8) return Bad("shorter than 8 bytes");
+  if (KindOf(bytes) != FileKind::kSafetensors) return NotA("a safetensors file", bytes);
   const auto header_bytes = Load<uint64_t>(bytes.data());
   if (header_bytes > kMaxHeaderBytes || header_bytes > bytes.size() - 8)
     return Bad("its header is longer than the file or than 8 MiB");
@@ -117,19 +126,24 @@ Result<TensorFile> ParseSafetensors(std::span<const uint8_t> bytes) {
     GOLF_ASSIGN(Range range, ParseEntry(name, entry, data.size()));
     ranges.push_back(std::move(range));
   }
-  std::sort(ranges.begin(), ranges.end(),
-            [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) {
+    return std::tie(a.begin, a.end) < std::tie(b.begin, b.end);
+  });
   size_t covered = 0;
   for (const Range& r : ranges) {
     if (r.begin != covered)
       return Bad("tensor '" + r.name + "' overlaps its predecessor or leaves a gap");
-    covered += r.count * r.type->bytes;
+    covered = r.end;
   }
   if (covered != data.size())
     return Bad(std::to_string(data.size() - covered) + " bytes belong to no tensor");
 
   TensorFile file;
   for (Range& r : ranges) {
+    if (r.type == nullptr || r.count == 0) {
+      file.left_out_.push_back({std::move(r.name), std::move(r.shape), std::move(r.dtype)});
+      continue;
+    }
     TensorFile::Entry entry{std::move(r.name), std::move(r.shape), std::vector<float>(r.count)};
     for (size_t i = 0; i < r.count; ++i)
       entry.data[i] = r.type->load(data.data() + r.begin + i * r.type->bytes);

@@ -1,6 +1,7 @@
 #include "artifact/tensor_encoder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "artifact/prune.h"
@@ -15,12 +16,8 @@ TensorEncoder::TensorEncoder(const Packing& packing, std::span<const TensorView>
     const PackingRule& rule = RuleOf(packing, tensor);
     Job job;
     job.tensor = tensor;
-    if (const auto* storage = std::get_if<Storage>(&rule.encoding)) {
-      job.storage = *storage;
-      jobs_.push_back(job);
-      continue;
-    }
-    job.codes = std::get<QuantiserSettings>(rule.encoding);
+    if (const auto* storage = std::get_if<Storage>(&rule.encoding)) job.storage = *storage;
+    if (const auto* codes = std::get_if<QuantiserSettings>(&rule.encoding)) job.codes = *codes;
     const bool feedback = rule.reference_gptq || options.gptq.mode != GptqMode::kReference;
     if (options.hessians != nullptr && feedback && tensor.shape.size() == 2) {
       const std::span<const float> h = options.hessians->Find(tensor.name);
@@ -44,7 +41,8 @@ TensorEncoder::TensorEncoder(const Packing& packing, std::span<const TensorView>
   for (size_t i = 0; i < order.size(); ++i)
     feedback_[order[i]] = MakeColumnFeedback(hessians_[order[i]], options.gptq);
   for (Job& job : jobs_) {
-    if (job.codes) job.energy = OutputEnergy(job.tensor, HessianOf(job));
+    if (job.codes || job.tensor.shape.size() == 2)
+      job.energy = OutputEnergy(job.tensor, HessianOf(job));
   }
 }
 
@@ -61,8 +59,8 @@ Result<EncodedTensor> TensorEncoder::Encode(size_t i) const {
 Result<EncodedTensor> TensorEncoder::EncodeAs(size_t i, const QuantiserSettings& settings,
                                               double prune, bool nearest) const {
   const Job& job = jobs_[i];
-  GOLF_CHECK(job.codes.has_value());
-  const std::vector<float> w = Pruned(job.tensor.data, job.tensor.shape.size() == 2 ? prune : 0);
+  GOLF_CHECK(job.codes.has_value() || is_matrix(i));
+  const std::vector<float> w = Pruned(job.tensor.data, is_matrix(i) ? prune : 0);
   const TensorView pruned{job.tensor.name, job.tensor.shape, w};
   if (nearest || job.feedback == kNone) return Quantise(pruned, settings);
   return QuantiseWithFeedback(pruned, settings, feedback_[job.feedback],
@@ -71,8 +69,9 @@ Result<EncodedTensor> TensorEncoder::EncodeAs(size_t i, const QuantiserSettings&
 
 double TensorEncoder::ErrorShare(size_t i, const EncodedTensor& encoded) const {
   const Job& job = jobs_[i];
-  const double error = OutputError(job.tensor, encoded, HessianOf(job));
-  return job.energy > 0 ? error / job.energy : 0;
+  if (job.energy == 0) return 0;
+  const double share = OutputError(job.tensor, encoded, HessianOf(job)) / job.energy;
+  return std::isfinite(share) ? share : 1;  // outputs beyond the range of float
 }
 
 }  // namespace golf

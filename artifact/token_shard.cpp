@@ -8,10 +8,11 @@
 #include <filesystem>
 #include <limits>
 
+#include "artifact/file_kind.h"
+
 namespace golf {
 namespace {
 
-constexpr int32_t kMagic = 20240520;
 constexpr int32_t kVersion = 1;
 using Header = std::array<int32_t, 256>;
 
@@ -23,13 +24,13 @@ Result<TokenShard> TokenShard::Open(const std::string& path) {
   const auto bad = [&](const std::string& why) {
     return Status{Code::kBadData, path + ": not a token shard: " + why};
   };
+  if (KindOf(bytes) != FileKind::kTokenShard)
+    return Status{Code::kBadData, path + ": " + NotA("a token shard", bytes).message()};
   Header header;
   if (bytes.size() < sizeof(header)) return bad("shorter than its header of 1024 bytes");
   std::memcpy(header.data(), bytes.data(), sizeof(header));
-  if (header[0] != kMagic || header[1] != kVersion) {
-    return bad("expected magic 20240520 version 1, found " + std::to_string(header[0]) +
-               " version " + std::to_string(header[1]));
-  }
+  if (header[1] != kVersion)
+    return bad("expected version 1, found version " + std::to_string(header[1]));
   if (header[2] < 0) return bad("negative token count " + std::to_string(header[2]));
   const size_t count = static_cast<size_t>(header[2]);
   const size_t expected = sizeof(header) + 2 * count;
@@ -47,7 +48,7 @@ Status WriteTokenShard(const std::string& path, std::span<const uint16_t> tokens
     return {Code::kUsage,
             path + ": " + std::to_string(tokens.size()) + " tokens do not fit one shard"};
   }
-  Header header{kMagic, kVersion, static_cast<int32_t>(tokens.size())};
+  Header header{kTokenShardMagic, kVersion, static_cast<int32_t>(tokens.size())};
   GOLF_ASSIGN(AtomicFile file, AtomicFile::Create(path));
   GOLF_TRY(file.Write({reinterpret_cast<const uint8_t*>(header.data()), sizeof(header)}));
   GOLF_TRY(file.Write({reinterpret_cast<const uint8_t*>(tokens.data()), tokens.size_bytes()}));

@@ -22,7 +22,7 @@ struct RunFacts {
   uint64_t stream_tokens = 0;  // kept after --limit-tokens and the protocol's cut
   uint64_t targets = 0;        // distinct ones: stream_tokens - 1
   WindowRule rule;
-  std::string protocol;  // "once", "reference"
+  std::string protocol;  // names rule.tail (TailOf)
   Precision precision = Precision::kFp32;
   std::optional<TttOptions> ttt;
 };

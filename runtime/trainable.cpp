@@ -4,7 +4,19 @@
 
 #include <algorithm>
 
+#include "kernels/base/block_name.h"
+
 namespace golf {
+namespace {
+
+// The N of a pattern "blocks.-N.<rest>", the last but N - 1 block; nothing for others.
+std::optional<uint32_t> BlockFromTheEnd(std::string_view pattern) {
+  constexpr std::string_view kPrefix = "blocks.-";
+  if (!pattern.starts_with(kPrefix)) return std::nullopt;
+  return BlockOf(fmt::format("blocks.{}", pattern.substr(kPrefix.size())));
+}
+
+}  // namespace
 
 TrainableRules FreezeFirstBlocks(uint32_t blocks) {
   TrainableRules rules;
@@ -16,6 +28,23 @@ TrainableRules ScalesAndLastBlocks(uint32_t blocks) {
   TrainableRules rules = {"-*", "+*scale*"};
   for (uint32_t i = 1; i <= blocks; ++i) rules.push_back(fmt::format("+blocks.-{}.*", i));
   return rules;
+}
+
+TrainableRules WithinBlocks(TrainableRules rules, uint32_t blocks) {
+  std::erase_if(rules, [blocks](std::string_view rule) {
+    const std::string_view pattern = rule.substr(std::min<size_t>(rule.size(), 1));
+    const auto block = BlockOf(pattern), from_end = BlockFromTheEnd(pattern);
+    return (block && *block >= blocks) || (from_end && *from_end > blocks);
+  });
+  return rules;
+}
+
+uint32_t CountBlocks(const TensorSet& weights) {
+  uint32_t blocks = 0;
+  for (size_t i = 0; i < weights.count(); ++i) {
+    if (const auto block = BlockOf(weights.name(i))) blocks = std::max(blocks, *block + 1);
+  }
+  return blocks;
 }
 
 // On a mismatch the last '*' seen takes one character more; earlier ones never need to change.
@@ -45,40 +74,12 @@ bool MatchesAny(std::span<const std::string> patterns, std::string_view name) {
 
 namespace {
 
-// The number behind `prefix`, and how many characters both take; 0 characters if there is none.
-struct NumberAfter {
-  int64_t number = 0;
-  size_t length = 0;
-};
-
-NumberAfter ReadNumberAfter(std::string_view prefix, std::string_view text) {
-  constexpr size_t kMostDigits = 6;
-  if (!text.starts_with(prefix)) return {};
-  NumberAfter result;
-  size_t i = prefix.size();
-  for (; i < text.size() && text[i] >= '0' && text[i] <= '9'; ++i) {
-    result.number = 10 * result.number + (text[i] - '0');
-  }
-  const size_t digits = i - prefix.size();
-  if (digits > 0 && digits <= kMostDigits && i < text.size() && text[i] == '.') result.length = i;
-  return result;
-}
-
-int64_t CountBlocks(const TensorSet& weights) {
-  int64_t blocks = 0;
-  for (size_t i = 0; i < weights.count(); ++i) {
-    const NumberAfter block = ReadNumberAfter("blocks.", weights.name(i));
-    if (block.length > 0) blocks = std::max(blocks, block.number + 1);
-  }
-  return blocks;
-}
-
 // "blocks.-1.x" in a network of 11 blocks is "blocks.10.x".
 std::string CountedFromTheStart(std::string_view pattern, const TensorSet& weights) {
-  const NumberAfter from_end = ReadNumberAfter("blocks.-", pattern);
-  if (from_end.length == 0) return std::string(pattern);
-  return fmt::format("blocks.{}{}", CountBlocks(weights) - from_end.number,
-                     pattern.substr(from_end.length));
+  const auto from_end = BlockFromTheEnd(pattern);
+  if (!from_end) return std::string(pattern);
+  return fmt::format("blocks.{}{}", int64_t{CountBlocks(weights)} - int64_t{*from_end},
+                     pattern.substr(pattern.find('.', sizeof("blocks.") - 1)));
 }
 
 }  // namespace

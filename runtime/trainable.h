@@ -22,6 +22,12 @@ TrainableRules FreezeFirstBlocks(uint32_t blocks);
 // Everything whose name holds "scale", and the last blocks (PR 1004).
 TrainableRules ScalesAndLastBlocks(uint32_t blocks);
 
+// The rules without those on a block that a network of so many blocks lacks.
+TrainableRules WithinBlocks(TrainableRules rules, uint32_t blocks);
+
+// One more than the highest n of the names "blocks.<n>.".
+uint32_t CountBlocks(const TensorSet& weights);
+
 // '*' matches any characters, none included; everything else itself.
 bool MatchesPattern(std::string_view pattern, std::string_view name);
 bool MatchesAny(std::span<const std::string> patterns, std::string_view name);

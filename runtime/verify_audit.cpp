@@ -11,6 +11,7 @@
 #include "artifact/file.h"
 #include "artifact/sha256.h"
 #include "runtime/recount_bytes.h"
+#include "runtime/windows.h"
 
 namespace golf {
 namespace {
@@ -125,8 +126,7 @@ class Verifier {
     stride_ = *stride;
     adapts_ = !ttt->is_null();
     report_.protocol = Text(record, "protocol");
-    if (report_.protocol != "once" && report_.protocol != "reference")
-      return Wrong("unknown protocol");
+    if (!TailOf(report_.protocol)) return Wrong("unknown protocol");
     weights_ = report_.artifact_sha256 = Text(record, "artifact_sha256");
     if (weights_.size() != 64) return Wrong("the header names no artifact");
     return CheckEvidence(*shards);
@@ -186,7 +186,7 @@ class Verifier {
   // The reference scripts score the last `stride` targets again and again; nothing else may come back.
   Status Repeat(TargetRange range) {
     const uint64_t tail = report_.targets - std::min(stride_, report_.targets);
-    if (report_.protocol != "reference" || range.begin < tail) {
+    if (report_.protocol == "once" || range.begin < tail) {
       return Wrong(fmt::format("scores targets from {} on a second time", range.begin));
     }
     report_.repeated += std::min(scored_, range.end) - range.begin;

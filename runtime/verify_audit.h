@@ -28,7 +28,7 @@ struct AuditEvidence {
 struct AuditReport {
   std::string artifact_sha256, head_sha256, protocol;
   uint64_t targets = 0;  // of the stream
-  // Scores beyond the first of a target; above 0 only under the protocol "reference".
+  // Scores beyond the first of a target; never under the protocol "once".
   uint64_t repeated = 0;
   uint64_t bytes = 0, count = 0, score_records = 0, train_records = 0, updates = 0;
   double nll_nats = 0, loss_nats = 0, bits_per_byte = 0;

@@ -6,6 +6,13 @@
 
 namespace golf {
 
+std::optional<Tail> TailOf(std::string_view protocol) {
+  if (protocol == "once") return Tail::kOnce;
+  if (protocol == "reference") return Tail::kRepeat;
+  if (protocol == "reference-all") return Tail::kRepeatAll;
+  return std::nullopt;
+}
+
 Result<WindowList> MakeWindows(const WindowRule& rule, size_t targets) {
   const size_t length = rule.length, stride = rule.stride;
   if (stride < 1 || stride > length) {

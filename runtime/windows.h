@@ -6,6 +6,8 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "kernels/base/status.h"
@@ -18,6 +20,9 @@ enum class Tail {
   kRepeat,  // every further start with S targets or more scores the last S again (PR 598, 668; all test-time training)
   kRepeatAll,  // likewise every further start with one target or more (PR 1004, 1232 without test-time training)
 };
+
+// What golf-run calls them: "once", "reference", "reference-all"; nothing for other names.
+std::optional<Tail> TailOf(std::string_view protocol);
 
 struct WindowRule {
   size_t length = 0;  // T

@@ -11,6 +11,9 @@
 #include <optional>
 #include <string_view>
 
+#include "artifact/file.h"
+#include "artifact/file_kind.h"
+
 namespace golf {
 namespace {
 
@@ -35,16 +38,17 @@ bool IsNamedJsonLines(const std::string& path) {
 }
 
 // `path` and `begin` are the file's name and first bytes.
-Status CheckIsText(const std::string& path, std::string_view begin) {
-  const auto wrong = [&](const char* what) { return Status(Code::kBadData, path + ": " + what); };
-  if (begin.starts_with("\x1f\x8b")) return wrong("is compressed with gzip; unpack it first");
-  if (begin.starts_with("\x28\xb5\x2f\xfd"))
-    return wrong("is compressed with zstd; unpack it first");
-  if (begin.starts_with("PK\x03\x04")) return wrong("is a zip archive; unpack it first");
-  if (begin.starts_with("PAR1")) return wrong("is a Parquet file; write its text as JSON lines");
-  if (begin.starts_with("version https://git-lfs.github.com/spec/"))
-    return wrong("is a pointer of Git LFS, not the file itself; fetch it with git lfs pull");
-  return {};
+Status CheckIsText(const std::string& path, const std::string& begin) {
+  switch (const FileKind kind = KindOf(AsBytes(begin)); kind) {
+    case FileKind::kText:
+    case FileKind::kJson:
+    case FileKind::kHtml:
+    case FileKind::kEmpty:
+    case FileKind::kUnknown:
+      return {};
+    default:
+      return {Code::kBadData, path + ": " + NotA("a text", AsBytes(begin)).message()};
+  }
 }
 
 Result<DocumentFormat> FormatByContent(const std::string& path, std::string_view begin) {

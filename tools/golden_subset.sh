@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Copies the cases that a clone tests itself with out of a full set of golden cases:
-#   tools/golden_subset.sh FULL_SET [tests/golden/data]
-# Each kind of case is there at least once; files that a case shares with its neighbours come along. At most 4,000,000 bytes.
+#   tools/golden_subset.sh FULL_SET MORE [tests/golden/data]
+# Each kind of case is there at least once; files that a case shares with its neighbours come along. MORE holds cases that
+# FULL_SET lacks. At most 4,000,000 bytes.
 set -euo pipefail
 
-from=${1:?usage: tools/golden_subset.sh FULL_SET [TO]}
-to=${2:-$(dirname "$0")/../tests/golden/data}
+full=${1:?usage: tools/golden_subset.sh FULL_SET MORE [TO]}
+more=${2:?usage: tools/golden_subset.sh FULL_SET MORE [TO]}
+to=${3:-$(dirname "$0")/../tests/golden/data}
 max_bytes=4000000
 
 cases=(
-  598/{attention,bigram,bigram_noxor,mlp,optim_qat,qat,quant_fn,quant_sd,rope,schedule,sliding,small,smear,ttt,value_embedding,xsa}
+  598/{attention,bigram,bigram_noxor,m_one,mlp,optim_qat,qat,quant_fn,quant_sd,rope,schedule,sliding,small,smear,ttt,value_embedding,xsa}
   668/{quant_fn,schedule,sliding}
   1004/{attention,bigram,calibrate,gptq_small_block,mlp,prune,qat,quant_fn,rope,schedule,sliding,smear,ttt,value_embedding,xsa}
   1232/{attention,bigram,flow_refiner,mlp,model_flow,qat,quant_fn,rope,schedule,smear,xsa}
@@ -17,6 +19,8 @@ cases=(
 )
 
 for case in "${cases[@]}"; do
+  from=$full
+  if [[ ! -d $from/$case ]]; then from=$more; fi
   mkdir -p "$to/$case"
   cp "$from/$case"/* "$to/$case/"
   grep -o '"file": *"\.\./[^"]*"' "$from/$case/manifest.json" | cut -d'"' -f4 | sort -u | while read -r file; do
@@ -27,7 +31,7 @@ done
 find "$to" -type f -exec chmod 644 {} +
 
 kinds() { find "$1" -name manifest.json -exec grep -ho '"kind": *"[^"]*"' {} + | sort -u; }
-if ! missing=$(diff <(kinds "$from") <(kinds "$to")); then
+if ! missing=$(diff <(kinds "$full") <(kinds "$to")); then
   echo "kinds that no copied case has:" "$missing" >&2
   exit 1
 fi

@@ -32,7 +32,7 @@ namespace {
 struct Flags {
   PackInputFlags input;
   HessianFlags hessians;
-  std::string output, preset = "pr598", check, gptq = "gptq", fit;
+  std::string output, preset, check, gptq = "gptq", fit;
   std::optional<double> prune, max_train_seconds;
   OverTime over_time = OverTime::kFail;
   int level = 22, threads = 0;
@@ -74,9 +74,10 @@ void AddFlags(CLI::App& app, Flags& f) {
       ->type_name("FILE");
   output
       ->add_option("--preset", f.preset,
-                   fmt::format("How weights are stored: {}", fmt::join(PackingNames(), ", ")))
+                   fmt::format("How weights are stored: {}; default: that of the recipe if it is a "
+                               "published one, else int6",
+                               fmt::join(PackingNames(), ", ")))
       ->check(CLI::IsMember(PackingNames()).description(""))
-      ->capture_default_str()
       ->type_name("NAME");
   output
       ->add_option(
@@ -125,6 +126,10 @@ void AddFlags(CLI::App& app, Flags& f) {
       "Exit codes: 0 done, 2 usage, 3 input/output, 4 bad data, 5 over budget, 7 a NaN in the "
       "weights");
 }
+
+// From this share of pruned weights on a network that fits is worth a warning.
+constexpr double kMuchPruned = 0.2;
+constexpr int kFastLevel = 3;
 
 Result<Budget> MakeBudget(const Flags& f, uint64_t artifact_bytes) {
   GOLF_ASSIGN(std::vector<CodeFile> code, MeasureCode(f.code));
@@ -188,7 +193,7 @@ void PrintReport(const Flags& f, const PackInput& input, const Packed& packed,
   const SizeReport report = MakeSizeReport(artifact);
   if (f.print.json) {
     nlohmann::ordered_json json{{"input", f.input.path}, {"weights", input.weights_name},
-                                {"step", input.step},    {"packing", f.preset},
+                                {"step", input.step},    {"packing", artifact.provenance().packing},
                                 {"level", packed.level}, {"content_hash", artifact.content_hash()}};
     json["output"] = written ? nlohmann::ordered_json(f.output) : nlohmann::ordered_json();
     if (packed.fit) json["fit"] = ToJson(*packed.fit);
@@ -206,7 +211,8 @@ void PrintReport(const Flags& f, const PackInput& input, const Packed& packed,
     return;
   }
   Print("{}: {} weights in {} tensors, packed as {}\n\n", f.input.path,
-        Grouped(input.weights.parameter_count()), artifact.table().size(), f.preset);
+        Grouped(input.weights.parameter_count()), artifact.table().size(),
+        artifact.provenance().packing);
   if (packed.fit) PrintPath(*packed.fit);
   PrintGains(packed.gains);
   if (f.dry_run) {
@@ -272,11 +278,33 @@ Status CheckFiles(const Flags& f) {
       {{"--output", f.dry_run ? "" : f.output}, {"--save-hessians", f.hessians.save}}, inputs);
 }
 
+// What to try where the packing is over the budget. Sizes are those of a fast level, which few others exceed.
+std::string WhatWouldFit(const Flags& f, const Packing& packing,
+                         std::span<const TensorView> weights, const Budget& budget,
+                         const Serialiser& serialise) {
+  if (f.fit == "error")
+    return "no packing of this network that --fit knows is smaller; raise --max-bytes or train a "
+           "smaller network";
+  std::string smaller;
+  for (const char* name : {"int6", "int5"}) {
+    if (packing.name == name || !smaller.empty()) continue;
+    const auto encoded = EncodeTensors(*FindPacking(name), weights);
+    if (!encoded.ok()) continue;
+    const uint64_t bytes = serialise(*encoded, std::min(f.level, kFastLevel)).size();
+    if (bytes + budget.code_bytes() > budget.max_bytes) continue;
+    smaller = fmt::format("--preset {} fits with an artifact of about {} bytes, and ", name,
+                          Grouped(bytes));
+  }
+  return smaller + "--fit finds the packing of least error that fits";
+}
+
 Status Pack(const Flags& f) {
   GOLF_TRY(CheckFlags(f));
   GOLF_TRY(CheckFiles(f));
-  GOLF_ASSIGN(const Packing packing, FindPacking(f.preset));
   GOLF_ASSIGN(const PackInput input, LoadPackInput(f.input));
+  for (const std::string& note : input.notes) Warn(note);
+  GOLF_ASSIGN(const Packing packing,
+              FindPacking(f.preset.empty() ? DefaultPacking(input.recipe) : f.preset));
   GOLF_ASSIGN(Budget budget,
               MakeBudget(f, 0));  // before the work: a missing code file costs no minute
   GOLF_ASSIGN(const std::optional<HessianSet> hessians, LoadHessians(f.hessians, input, f.print));
@@ -307,6 +335,16 @@ Status Pack(const Flags& f) {
     return {Code::kInternal, "the packed artifact does not read back as packed"};
   budget.artifact_bytes = bytes.size();
   Status fits = CheckBudget(budget);
+  if (!fits.ok()) {
+    fits = {fits.code(),
+            fits.message() + "; " + WhatWouldFit(f, packing, weights, budget, serialise)};
+  }
+  if (fits.ok() && packed.fit && packed.fit->pruned > kMuchPruned) {
+    Warn(fmt::format(
+        "{:.0f} % of the weights were pruned to fit: expect a clearly worse score than in float; "
+        "--max-bytes is small for this network",
+        100 * packed.fit->pruned));
+  }
   const bool write = fits.ok() && !f.dry_run;
   const Status written = write ? WriteFileAtomically(f.output, bytes) : Status();
   PrintReport(f, input, packed, clock, artifact, budget, write && written.ok());

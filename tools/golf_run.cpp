@@ -69,9 +69,10 @@ void AddFlags(CLI::App& app, RunFlags& flags) {
   app.add_option(
          "--protocol", flags.protocol,
          "once: every target counts once; reference: as the reference scripts, whole windows "
-         "only, the tail scored repeatedly")
+         "only, the tail scored repeatedly; reference-all: by windows shorter than the stride, "
+         "too, as PR 1004 and 1232 do without --ttt")
       ->type_name("NAME")
-      ->check(CLI::IsMember({"once", "reference"}).description(""))
+      ->check(CLI::IsMember({"once", "reference", "reference-all"}).description(""))
       ->capture_default_str();
   AddCount(app, "--limit-tokens", flags.limit_tokens, "Use the first N tokens only", {.lowest = 2})
       ->type_name("N");
@@ -205,7 +206,7 @@ Result<TokenStream> LoadStream(const RunFlags& flags, const Network& network, Ru
   }
   GOLF_ASSIGN(TokenStream stream,
               TokenStream::Open(paths, network.program->vocab_size, flags.limit_tokens));
-  if (flags.protocol == "reference") GOLF_TRY(stream.CutToWholeWindows(facts.rule.length));
+  if (facts.rule.tail != Tail::kOnce) GOLF_TRY(stream.CutToWholeWindows(facts.rule.length));
   facts.shards = stream.shards();
   facts.stream_tokens = stream.tokens().size();
   facts.targets = stream.targets();
@@ -216,9 +217,10 @@ void PrintReport(const RunFacts& facts, const RunResult& result) {
   const ScoreSums& sums = result.sums;
   Print("artifact  {} bytes, sha256 {}\n", Grouped(facts.artifact_bytes), facts.artifact_sha256);
   Print("scored    {} targets, {} bytes of text{}\n", Grouped(sums.targets), Grouped(sums.bytes),
-        sums.targets > facts.targets ? fmt::format("; {} of them again (protocol reference)",
-                                                   Grouped(sums.targets - facts.targets))
-                                     : "");
+        sums.targets > facts.targets
+            ? fmt::format("; {} of them again (protocol {})", Grouped(sums.targets - facts.targets),
+                          facts.protocol)
+            : "");
   Print("loss      {:.6f} nats per token\n", sums.loss_nats());
   Print("bpb       {:.6f} bits per byte\n", sums.bits_per_byte());
   Print("time      {}, {} tokens/s; first window after {}; peak memory {} bytes\n",
@@ -262,8 +264,8 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
   StopRequested();
   GOLF_ASSIGN(const KernelTable* kernels, CpuKernels());
   RunFacts facts;
-  GOLF_ASSIGN(facts.ttt, TttOptionsOf(flags.ttt));
   GOLF_ASSIGN(Network network, LoadNetwork(flags, facts));
+  GOLF_ASSIGN(facts.ttt, TttOptionsOf(flags.ttt, CountBlocks(network.weights)));
   if (facts.ttt && facts.ttt->hidden_offset) {
     GOLF_TRY(AddHiddenOffset(*network.program, network.weights));
   }
@@ -271,7 +273,12 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
   facts.protocol = flags.protocol;
   facts.rule.length = flags.window != 0 ? flags.window : network.program->window;
   facts.rule.stride = flags.plain ? facts.rule.length : flags.stride;
-  facts.rule.tail = flags.protocol == "reference" ? Tail::kRepeat : Tail::kOnce;
+  facts.rule.tail = *TailOf(flags.protocol);
+  if (facts.ttt && facts.rule.tail == Tail::kRepeatAll) {
+    return {Code::kUsage,
+            "--protocol reference-all is for scores without test-time training; with --ttt the "
+            "reference scripts have the windows of --protocol reference"};
+  }
   GOLF_ASSIGN(const TokenStream stream, LoadStream(flags, network, facts));
   GOLF_TRY(CheckSameInputs(facts, group));
   GOLF_ASSIGN(const WindowList windows, MakeWindows(facts.rule, stream.targets()));

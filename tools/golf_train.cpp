@@ -210,6 +210,9 @@ Status Evaluate(const Flags& f, ProcessGroup& group) {
   GOLF_ASSIGN(const EvaluatedWeights evaluated,
               EvaluateWeights(
                   *kernels, options, [] { return !StopRequested(); }, group));
+  for (const std::string& note : evaluated.notes) {
+    if (group.rank() == 0) Warn(note);
+  }
   const nlohmann::ordered_json result = DescribeEvaluation(evaluated);
   PrintText(f.output.json ? DumpJson(result, 2) + "\n" : EvaluationText(evaluated));
   return {};

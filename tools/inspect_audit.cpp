@@ -46,9 +46,8 @@ void PrintReportJson(const AuditReport& report) {
 void PrintReport(const AuditReport& report) {
   Print("valid     every target is scored, and before it is trained on\n");
   if (report.repeated > 0) {
-    Print(
-        "but       {} scores of the last targets count again (protocol reference): not one pass\n",
-        Grouped(report.repeated));
+    Print("but       {} scores of the last targets count again (protocol {}): not one pass\n",
+          Grouped(report.repeated), report.protocol);
   }
   Print("records   {} of scores, {} of training with {} updates\n", Grouped(report.score_records),
         Grouped(report.train_records), Grouped(report.updates));

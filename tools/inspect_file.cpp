@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "artifact/checkpoint.h"
+#include "artifact/file.h"
+#include "artifact/file_kind.h"
 #include "artifact/safetensors.h"
 #include "runtime/packed_network.h"
 #include "runtime/program.h"
@@ -175,8 +177,16 @@ Status InspectFile(const InspectFlags& flags) {
   std::vector<NamedPath> inputs = NamedPaths("--code", flags.code);
   inputs.push_back({"the input", flags.path});
   GOLF_TRY(CheckOutputs({{"--export", flags.export_path}}, inputs));
-  GOLF_ASSIGN(const bool is_checkpoint, IsCheckpoint(flags.path));
-  return is_checkpoint ? InspectCheckpoint(flags) : InspectArtifact(flags);
+  FileKind kind;
+  {
+    GOLF_ASSIGN(const MappedFile file, MappedFile::Open(flags.path));
+    kind = KindOf(file.bytes());
+    if (kind != FileKind::kCheckpoint && kind != FileKind::kArtifact) {
+      const Status status = NotA("a checkpoint or an artifact", file.bytes());
+      return {status.code(), flags.path + ": " + status.message()};
+    }
+  }
+  return kind == FileKind::kCheckpoint ? InspectCheckpoint(flags) : InspectArtifact(flags);
 }
 
 }  // namespace golf

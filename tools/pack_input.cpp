@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "artifact/checkpoint.h"
-#include "artifact/checkpoint_layout.h"
-#include "artifact/safetensors.h"
+#include "artifact/file_kind.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
+#include "trainer/import_weights.h"
 #include "trainer/recipe.h"
 
 namespace golf {
@@ -69,6 +69,7 @@ Result<PackInput> FromCheckpoint(const PackInputFlags& flags) {
   }
   auto program = ParseProgram(input.program);
   if (!program.ok()) return AddPath(flags.path, program.status());
+  input.recipe = (*program)->name;
   GOLF_TRY(LoadWeights(flags.path, **program, contents.group(group), input));
   GOLF_TRY(LoadTokenizer(flags, **program, input));
   return input;
@@ -79,26 +80,22 @@ Result<PackInput> FromSafetensors(const PackInputFlags& flags) {
     return Status{Code::kUsage, "--weights is for checkpoints; safetensors hold one set"};
   if (flags.recipe.empty()) {
     return Status{Code::kUsage,
-                  flags.path + " is no checkpoint; for safetensors name the network with --recipe"};
+                  flags.path + " is a safetensors file; name the network with --recipe"};
   }
   GOLF_ASSIGN(const Recipe recipe, LoadRecipe(flags.recipe, flags.overrides));
   const auto program = BuildNetwork(recipe.network);
-  GOLF_ASSIGN(const TensorFile file, ReadSafetensors(flags.path));
+  GOLF_ASSIGN(ImportedWeights imported, ImportWeights(flags.path, recipe.network, *program));
   PackInput input;
   input.program = SerialiseProgram(*program);
+  input.recipe = program->name;
   input.weights_name = "safetensors";
-  GOLF_TRY(LoadWeights(flags.path, *program, file.views(), input));
+  input.weights = std::move(imported.weights);
+  input.notes = std::move(imported.notes);
   GOLF_TRY(LoadTokenizer(flags, *program, input));
   return input;
 }
 
 }  // namespace
-
-Result<bool> IsCheckpoint(const std::string& path) {
-  GOLF_ASSIGN(const MappedFile file, MappedFile::Open(path));
-  const auto begin = file.bytes().first(std::min(file.bytes().size(), kCheckpointMagic.size()));
-  return std::equal(begin.begin(), begin.end(), kCheckpointMagic.begin(), kCheckpointMagic.end());
-}
 
 Result<std::string> CheckpointGroup(const Checkpoint& checkpoint, const std::string& weights) {
   if (weights == "swa") {
@@ -115,8 +112,8 @@ Result<std::string> CheckpointGroup(const Checkpoint& checkpoint, const std::str
 }
 
 Result<PackInput> LoadPackInput(const PackInputFlags& flags) {
-  GOLF_ASSIGN(const bool is_checkpoint, IsCheckpoint(flags.path));
-  return is_checkpoint ? FromCheckpoint(flags) : FromSafetensors(flags);
+  GOLF_ASSIGN(const FileKind kind, KindOfWeights(flags.path));
+  return kind == FileKind::kCheckpoint ? FromCheckpoint(flags) : FromSafetensors(flags);
 }
 
 }  // namespace golf

@@ -21,10 +21,12 @@ struct PackInputFlags {
 
 struct PackInput {
   std::vector<uint8_t> program;  // serialised
+  std::string recipe;            // the name in it
   TensorSet weights;             // in program order, complete
   TokenizerInfo tokenizer;
   std::string weights_name;  // "ema", "raw", "swa", "safetensors"
   uint64_t step = 0;
+  std::vector<std::string> notes;       // on tensors that were not taken as they stood in the file
   std::optional<double> train_seconds;  // of its steps; safetensors do not say
 };
 
@@ -34,8 +36,5 @@ Result<PackInput> LoadPackInput(const PackInputFlags& flags);
 // The group of a checkpoint that `weights` ("ema", "raw", "swa" or empty for the best there is) means: "ema", "weights" or
 // "swa".
 Result<std::string> CheckpointGroup(const class Checkpoint& checkpoint, const std::string& weights);
-
-// True if the file begins with a checkpoint's magic.
-Result<bool> IsCheckpoint(const std::string& path);
 
 }  // namespace golf

@@ -66,7 +66,8 @@ void PrintPath(const FitResult& fit) {
 }
 
 nlohmann::ordered_json ToJson(const FitResult& fit) {
-  nlohmann::ordered_json json{{"fits", fit.fits}, {"level", fit.level}, {"error", fit.loss}};
+  nlohmann::ordered_json json{
+      {"fits", fit.fits}, {"level", fit.level}, {"error", fit.loss}, {"pruned", fit.pruned}};
   json["path"] = nlohmann::ordered_json::array();
   for (const FitTry& t : fit.path)
     json["path"].push_back({{"what", t.what}, {"bytes", t.bytes}, {"error", t.loss}});

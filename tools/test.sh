@@ -2,7 +2,8 @@
 # From a clone to a verdict: packages, build, every test. Exit code 0 only if all of it passed.
 #   tools/test.sh [--preset NAME]     release (default); developer: the same, warnings are errors; asan, tsan and clang need
 #                                     what tools/setup.sh --clang installs
-# A clone tests itself with the golden cases in tests/golden/data. A larger set, $GOLF_GOLDEN or ../shared/golden, is run too.
+# A clone tests itself with the golden cases in tests/golden/data. Larger sets are run too: $GOLF_GOLDEN, or without it
+# ../shared/golden and ../shared/golden-more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,8 +15,11 @@ case $preset in
 esac
 tools/build.sh --preset "$preset"
 
-full_set=${GOLF_GOLDEN:-}
-if [[ -z $full_set && -d ../shared/golden ]]; then full_set=$(realpath ../shared/golden); fi
+golden_sets=()
+if [[ -n ${GOLF_GOLDEN:-} ]]; then golden_sets=("$GOLF_GOLDEN"); fi
+for set in ../shared/golden{,-more}; do
+  if [[ -z ${GOLF_GOLDEN:-} && -d $set ]]; then golden_sets+=("$(realpath "$set")"); fi
+done
 unset GOLF_GOLDEN
 
 export OMP_WAIT_POLICY=passive  # several tests run at a time: threads that wait must not hold a core
@@ -34,8 +38,8 @@ run() {
   ctest --preset "$preset" --no-tests=error -j "$(nproc)" "$@" || failed=1
 }
 run
-if [[ -n $full_set ]]; then
-  echo "== golden cases of $full_set"
-  GOLF_GOLDEN=$full_set run -R '^golden\.'
-fi
+for set in "${golden_sets[@]}"; do
+  echo "== golden cases of $set"
+  GOLF_GOLDEN=$set run -R '^golden\.'
+done
 exit $failed

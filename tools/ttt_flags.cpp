@@ -1,5 +1,6 @@
 #include "tools/ttt_flags.h"
 
+#include <algorithm>
 #include <map>
 
 #include "tools/cli.h"
@@ -59,7 +60,7 @@ void AddTttFlags(CLI::App& app, TttFlags& flags) {
   add_count("--ttt-micro-batch", flags.micro_batch,
             "Windows per pass: less memory, the same update");
   auto* freeze = add_count("--ttt-freeze-blocks", flags.freeze_blocks,
-                           "The first N blocks stay as they are (2)");
+                           "The first N blocks stay as they are (2); more than there are: all");
   add("--ttt-trainable", flags.trainable,
       "Rules on weight names, the last that matches decides: "
       "--ttt-trainable='-*,+blocks.-1.*,+*scale*'; blocks.-1 is the last block",
@@ -79,9 +80,10 @@ void AddTttFlags(CLI::App& app, TttFlags& flags) {
       "Train through int6 weights as PR 598 did (preset pr598: on)");
 }
 
-Result<std::optional<TttOptions>> TttOptionsOf(const TttFlags& flags) {
+Result<std::optional<TttOptions>> TttOptionsOf(const TttFlags& flags, uint32_t blocks) {
   if (!flags.on) return std::optional<TttOptions>();
   GOLF_ASSIGN(TttOptions options, TttPreset(flags.preset));
+  options.trainable = WithinBlocks(std::move(options.trainable), blocks);
   Override(flags.optimizer, options.optimizer);
   Override(flags.schedule, options.schedule);
   Override(flags.lr, options.lr);
@@ -92,7 +94,8 @@ Result<std::optional<TttOptions>> TttOptionsOf(const TttFlags& flags) {
   Override(flags.chunk_tokens, options.chunk_tokens);
   Override(flags.batch_sequences, options.batch_sequences);
   Override(flags.micro_batch, options.micro_batch);
-  if (flags.freeze_blocks) options.trainable = FreezeFirstBlocks(*flags.freeze_blocks);
+  if (flags.freeze_blocks)
+    options.trainable = FreezeFirstBlocks(std::min(*flags.freeze_blocks, blocks));
   if (!flags.trainable.empty()) options.trainable = flags.trainable;
   if (!flags.bf16_weights.empty()) options.bf16_weights = flags.bf16_weights;
   if (flags.fake_quant)

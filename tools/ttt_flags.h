@@ -24,7 +24,7 @@ struct TttFlags {
 // --ttt and --ttt-*; any of them turns test-time training on.
 void AddTttFlags(CLI::App& app, TttFlags& flags);
 
-// Nothing if test-time training is off. Ranges are checked when training is set up (CheckTttOptions).
-Result<std::optional<TttOptions>> TttOptionsOf(const TttFlags& flags);
+// Nothing if test-time training is off; else for a network of so many blocks. Ranges are checked when training is set up (CheckTttOptions).
+Result<std::optional<TttOptions>> TttOptionsOf(const TttFlags& flags, uint32_t blocks);
 
 }  // namespace golf

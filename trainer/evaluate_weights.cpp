@@ -6,13 +6,12 @@
 #include <optional>
 
 #include "artifact/checkpoint.h"
-#include "artifact/checkpoint_layout.h"
-#include "artifact/file.h"
-#include "artifact/safetensors.h"
+#include "artifact/file_kind.h"
 #include "artifact/token_shard.h"
 #include "artifact/tokenizer_info.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
+#include "trainer/import_weights.h"
 #include "trainer/network.h"
 #include "trainer/recipe.h"
 
@@ -26,16 +25,11 @@ struct Source {
   TensorSet weights;
   std::string name;
   TokenizerInfo tokenizer;
+  std::vector<std::string> notes;
 };
 
 Status In(const std::string& path, const Status& status) {
   return {status.code(), fmt::format("{}: {}", path, status.message())};
-}
-
-Result<bool> BeginsLikeACheckpoint(const std::string& path) {
-  GOLF_ASSIGN(const MappedFile file, MappedFile::Open(path));
-  const auto begin = file.bytes().first(std::min(file.bytes().size(), kCheckpointMagic.size()));
-  return std::equal(begin.begin(), begin.end(), kCheckpointMagic.begin(), kCheckpointMagic.end());
 }
 
 Status TakeWeights(const std::string& path, std::span<const TensorView> tensors, Source& source) {
@@ -82,8 +76,10 @@ Result<Source> FromSafetensors(const EvaluationOptions& o) {
   GOLF_ASSIGN(source.recipe, LoadRecipe(o.recipe, o.overrides));
   source.program = BuildNetwork(source.recipe.network);
   source.name = "safetensors";
-  GOLF_ASSIGN(const TensorFile file, ReadSafetensors(o.path));
-  GOLF_TRY(TakeWeights(o.path, file.views(), source));
+  GOLF_ASSIGN(ImportedWeights imported,
+              ImportWeights(o.path, source.recipe.network, *source.program));
+  source.weights = std::move(imported.weights);
+  source.notes = std::move(imported.notes);
   return source;
 }
 
@@ -111,8 +107,9 @@ Status TakeTokenizer(const EvaluationOptions& o, Source& source) {
 Result<EvaluatedWeights> EvaluateWeights(const KernelTable& kernels, const EvaluationOptions& o,
                                          const std::function<bool()>& proceed,
                                          ProcessGroup& group) {
-  GOLF_ASSIGN(const bool is_checkpoint, BeginsLikeACheckpoint(o.path));
-  GOLF_ASSIGN(Source source, is_checkpoint ? FromCheckpoint(o) : FromSafetensors(o));
+  GOLF_ASSIGN(const FileKind kind, KindOfWeights(o.path));
+  GOLF_ASSIGN(Source source,
+              kind == FileKind::kCheckpoint ? FromCheckpoint(o) : FromSafetensors(o));
   GOLF_TRY(TakeTokenizer(o, source));
 
   std::vector<std::string> shards;
@@ -141,6 +138,7 @@ Result<EvaluatedWeights> EvaluateWeights(const KernelTable& kernels, const Evalu
   EvaluatedWeights evaluated;
   evaluated.recipe = source.recipe.network.name;
   evaluated.weights = source.name;
+  evaluated.notes = std::move(source.notes);
   evaluated.parameters = source.weights.parameter_count();
   GOLF_ASSIGN(evaluated.result, Validate(pass, source.weights, proceed));
   return evaluated;

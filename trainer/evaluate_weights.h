@@ -24,14 +24,15 @@ struct EvaluationOptions {
 };
 
 struct EvaluatedWeights {
-  std::string recipe;   // name
-  std::string weights;  // "ema", "raw", "swa" or "safetensors"
+  std::string recipe;              // name
+  std::string weights;             // "ema", "raw", "swa" or "safetensors"
+  std::vector<std::string> notes;  // on tensors that were not taken as they stood in the file
   uint64_t parameters = 0;
   ValidationResult result;
 };
 
 // kUsage for flags that do not go together and for a checkpoint of another network than the recipe's; kBadData names the
-// weight that is missing, one too many or of another shape. `proceed` as in Validate(). The
+// weights that are missing, too many or of another shape. `proceed` as in Validate(). The
 // processes of `group` share the windows.
 Result<EvaluatedWeights> EvaluateWeights(const KernelTable& kernels,
                                          const EvaluationOptions& options,

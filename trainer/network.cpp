@@ -54,6 +54,8 @@ class Network {
  private:
   bool HasBigram() const { return config_.bigram_buckets > 0; }
   bool HasBigramScale() const { return HasBigram() && config_.bigram_xor_hash; }
+  bool HasBigramProjection() const { return config_.bigram_embed_dim != config_.model_dim; }
+  bool HasValueProjection() const { return config_.ve_dim != kv_dim_; }
   bool HasRefiner() const { return config_.flow_latent_dim > 0; }
   std::string BigramWeight(const char* name) const { return names_.bigram + std::string(name); }
   bool HasValueEmbedding() const { return config_.ve_enabled && !config_.ve_layers.empty(); }
@@ -70,17 +72,21 @@ class Network {
     if (HasBigramScale()) builder_.DeclareWeight(BigramWeight("scale"), {});
     if (HasBigram()) {
       builder_.DeclareWeight(BigramWeight("embed.weight"), {c.bigram_buckets, c.bigram_embed_dim});
-      builder_.DeclareWeight(BigramWeight("proj.weight"), {d, c.bigram_embed_dim});
+      if (HasBigramProjection())
+        builder_.DeclareWeight(BigramWeight("proj.weight"), {d, c.bigram_embed_dim});
     }
     builder_.DeclareWeight(names_.smear, {d});
     for (uint32_t i = 0; i < c.num_layers; ++i) DeclareBlockWeights(i);
     if (HasValueEmbedding()) {
-      builder_.DeclareWeight("ve_shared.scale", {});
-      builder_.DeclareWeight("ve_shared.embed.weight", {c.vocab_size, c.ve_dim});
-      builder_.DeclareWeight("ve_shared.proj.weight", {kv_dim_, c.ve_dim});
-      for (size_t i = 0; i < c.ve_layers.size(); ++i) {
-        builder_.DeclareWeight(fmt::format("ve_layer_scales.{}", i), {1});
-      }
+      // The references have a scale for a block that does not exist, too.
+      const auto missing = [&c](uint32_t layer) { return layer >= c.num_layers; };
+      const bool unread = std::all_of(c.ve_layers.begin(), c.ve_layers.end(), missing);
+      builder_.DeclareWeight("ve_shared.scale", {}, unread);
+      builder_.DeclareWeight("ve_shared.embed.weight", {c.vocab_size, c.ve_dim}, unread);
+      if (HasValueProjection())
+        builder_.DeclareWeight("ve_shared.proj.weight", {kv_dim_, c.ve_dim}, unread);
+      for (size_t i = 0; i < c.ve_layers.size(); ++i)
+        builder_.DeclareWeight(fmt::format("ve_layer_scales.{}", i), {1}, missing(c.ve_layers[i]));
     }
     if (HasRefiner()) DeclareRefinerWeights();
     if (!c.tie_embeddings) builder_.DeclareWeight("lm_head.weight", {c.vocab_size, d});
@@ -145,25 +151,28 @@ class Network {
     schema::HashEmbeddingT lookup;
     lookup.hash =
         config_.bigram_xor_hash ? schema::HashKind::XorPrimes : schema::HashKind::Polynomial;
-    const ValueId rows = builder_.Add("bigram_rows", config_.bigram_embed_dim, lookup, {},
-                                      {BigramWeight("embed.weight")});
-    const bool scaled = HasBigramScale();
-    const ValueId projected =
-        builder_.Add(scaled ? "bigram_projected" : "bigram", d, schema::LinearT{}, {rows},
-                     {BigramWeight("proj.weight")});
-    if (!scaled) return projected;
-    return builder_.Add("bigram", d, schema::ScaleT{}, {projected}, {BigramWeight("scale")});
+    // "bigram" is the last of up to three: rows, projected, scaled.
+    const bool projected = HasBigramProjection(), scaled = HasBigramScale();
+    ValueId x = builder_.Add(projected || scaled ? "bigram_rows" : "bigram",
+                             config_.bigram_embed_dim, lookup, {}, {BigramWeight("embed.weight")});
+    if (projected) {
+      x = builder_.Add(scaled ? "bigram_projected" : "bigram", d, schema::LinearT{}, {x},
+                       {BigramWeight("proj.weight")});
+    }
+    if (!scaled) return x;
+    return builder_.Add("bigram", d, schema::ScaleT{}, {x}, {BigramWeight("scale")});
   }
 
   // Computed where it is first wanted, then shared.
   ValueId ValueEmbedding() {
     if (!value_embedding_) {
-      const ValueId rows = builder_.Add("ve_rows", config_.ve_dim, schema::EmbeddingT{}, {},
-                                        {"ve_shared.embed.weight"});
-      const ValueId projected = builder_.Add("ve_projected", kv_dim_, schema::LinearT{}, {rows},
-                                             {"ve_shared.proj.weight"});
-      value_embedding_ =
-          builder_.Add("ve", kv_dim_, schema::ScaleT{}, {projected}, {"ve_shared.scale"});
+      ValueId x = builder_.Add("ve_rows", config_.ve_dim, schema::EmbeddingT{}, {},
+                               {"ve_shared.embed.weight"});
+      if (HasValueProjection()) {
+        x = builder_.Add("ve_projected", kv_dim_, schema::LinearT{}, {x},
+                         {"ve_shared.proj.weight"});
+      }
+      value_embedding_ = builder_.Add("ve", kv_dim_, schema::ScaleT{}, {x}, {"ve_shared.scale"});
     }
     return *value_embedding_;
   }
@@ -228,7 +237,7 @@ class Network {
 
     schema::QkPrepareT prepare;
     prepare.head_dim = head_dim_;
-    prepare.rope_dims = c.rope_dims;
+    prepare.rope_dims = c.rope_dims == 0 ? head_dim_ : c.rope_dims;
     prepare.rope_base = c.rope_base;
     prepare.train_length = c.rope_train_seq_len;
     prepare.bf16_frequencies = c.rope_bf16_frequencies;
@@ -240,7 +249,7 @@ class Network {
     attention.kv_heads = c.num_kv_heads;
     attention.head_dim = head_dim_;
     ValueId y = builder_.Add(name + "attn", d, attention, {q, k, v});
-    if (i + c.xsa_last_n >= c.num_layers) {
+    if (c.num_layers - i <= c.xsa_last_n) {
       schema::XsaT xsa;
       xsa.heads = c.num_heads;
       xsa.kv_heads = c.num_kv_heads;
@@ -318,12 +327,14 @@ Status CheckNetworkConfig(const NetworkConfig& c) {
                            c.num_heads, c.num_kv_heads));
   }
   const uint32_t head_dim = c.model_dim / c.num_heads;
-  if (c.rope_dims % 2 != 0 || c.rope_dims > head_dim) {
-    return bad(fmt::format("rope_dims: expected an even number up to the head width {}, found {}",
-                           head_dim, c.rope_dims));
+  const uint32_t rope_dims = c.rope_dims == 0 ? head_dim : c.rope_dims;
+  if (rope_dims % 2 != 0 || rope_dims > head_dim) {
+    return bad(fmt::format(
+        "rope_dims: expected an even number up to the head width {0}, or 0 for all {0}, found {1}",
+        head_dim, c.rope_dims));
   }
   if (!(c.rope_base > 0)) return bad(fmt::format("rope_base: expected > 0, found {}", c.rope_base));
-  if (c.rope_train_seq_len > 0 && c.window > c.rope_train_seq_len && c.rope_dims == 2) {
+  if (c.rope_train_seq_len > 0 && c.window > c.rope_train_seq_len && rope_dims == 2) {
     return bad(
         "rope_dims: the base cannot be rescaled with 2 rotary channels; set "
         "rope_train_seq_len = 0");
@@ -338,10 +349,6 @@ Status CheckNetworkConfig(const NetworkConfig& c) {
   if (c.bigram_buckets == 1) return bad("bigram_buckets: expected 0 (none) or at least 2, found 1");
   if (c.bigram_buckets > 0 && c.bigram_embed_dim == 0)
     return bad("bigram_embed_dim: must not be 0");
-  if (c.xsa_last_n > c.num_layers) {
-    return bad(fmt::format("xsa_last_n: expected at most num_layers {}, found {}", c.num_layers,
-                           c.xsa_last_n));
-  }
   if (c.ve_enabled && c.ve_dim == 0) return bad("ve_dim: must not be 0");
   for (size_t i = 0; i < c.ve_layers.size(); ++i) {
     if (c.ve_layers[i] >= c.num_layers) {

@@ -42,19 +42,19 @@ struct NetworkConfig {
   bool ln_scale = true;        // block i's norms are scaled by 1 / sqrt(i + 1)
 
   double rope_base = 10000.0;
-  uint32_t rope_dims = 16;             // rotary channels per head
+  uint32_t rope_dims = 16;             // rotary channels per head; 0: all
   uint32_t rope_train_seq_len = 1024;  // longer windows rescale the base; 0: never
   bool rope_bf16_frequencies = false;  // PR 668's run: frequencies rounded to bfloat16
 
-  uint32_t bigram_buckets = 2048;  // rows of the bigram table; 0: no bigram embedding
-  uint32_t bigram_embed_dim = 128;
+  uint32_t bigram_buckets = 2048;   // rows of the bigram table; 0: no bigram embedding
+  uint32_t bigram_embed_dim = 128;  // where it is model_dim, no projection follows
   // PR 598: XOR hash and a scale on the result; else PR 668's polynomial, no scale.
   bool bigram_xor_hash = true;
 
-  uint32_t xsa_last_n = 4;  // blocks, counted from the end, with exclusive self attention
+  uint32_t xsa_last_n = 4;  // last blocks with exclusive self attention; beyond num_layers: all
 
   bool ve_enabled = true;  // value embedding: one table, added to v in ve_layers
-  uint32_t ve_dim = 128;
+  uint32_t ve_dim = 128;   // where it is the width of the values, no projection follows
   std::vector<uint32_t> ve_layers = {9, 10};
 
   // Blocks from 1: v <- l0 v_of_block_0 + l1 v; block 0 has an unread pair.

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "artifact/file.h"
+#include "artifact/file_kind.h"
 #include "runtime/trainable.h"
 #include "schemas/program_generated.h"
 #include "trainer/recipe_reader.h"
@@ -280,6 +281,11 @@ Result<Recipe> LoadRecipe(const std::string& name_or_path, std::span<const std::
                               name_or_path, fmt::join(names, ", "), name_or_path));
   }
   GOLF_ASSIGN(const std::vector<uint8_t> bytes, ReadFile(name_or_path, kMaxRecipeBytes));
+  const FileKind kind = KindOf(bytes);
+  if (kind != FileKind::kText && kind != FileKind::kEmpty && kind != FileKind::kUnknown) {
+    return Status(Code::kUsage,
+                  fmt::format("{}: {}", name_or_path, NotA("a recipe", bytes).message()));
+  }
   return ParseWritten(std::string(bytes.begin(), bytes.end()), name_or_path, overrides);
 }
 

@@ -1,10 +1,10 @@
 // TrainingRun: everything before the first step.
 #include <fmt/format.h>
 
-#include "artifact/safetensors.h"
 #include "runtime/calibrate.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
+#include "trainer/import_weights.h"
 #include "trainer/initialise.h"
 #include "trainer/saved_state.h"
 #include "trainer/training_run.h"
@@ -19,15 +19,6 @@ Result<std::vector<std::string>> AllShards(const std::vector<std::string>& argum
     paths.insert(paths.end(), some.begin(), some.end());
   }
   return paths;
-}
-
-Result<TensorSet> ImportWeights(const std::string& path, const schema::ProgramT& program) {
-  GOLF_ASSIGN(const TensorFile file, ReadSafetensors(path));
-  TensorSet weights(program);
-  if (const Status loaded = weights.Load(file.views()); !loaded.ok()) {
-    return Status(loaded.code(), fmt::format("{}: {}", path, loaded.message()));
-  }
-  return weights;
 }
 
 }  // namespace
@@ -181,7 +172,11 @@ Status TrainingRun::MakeTrainer(const std::optional<Checkpoint>& checkpoint) {
   if (checkpoint) {
     weights = TensorSet(*program_);  // Restore fills them
   } else if (!options_.init.empty()) {
-    GOLF_ASSIGN(weights, ImportWeights(options_.init, *program_));
+    GOLF_ASSIGN(ImportedWeights imported, ImportWeights(options_.init, recipe_.network, *program_));
+    for (const std::string& note : imported.notes) {
+      if (group_.rank() == 0) GOLF_TRY(Note(note));
+    }
+    weights = std::move(imported.weights);
   } else {
     weights = InitialWeights(recipe_.network, *program_, recipe_.seed);
   }

@@ -94,6 +94,7 @@ TEST(Fit, PrunesBelowTheLastStep) {
   ASSERT_TRUE(fit.ok() && fit->fits);
   EXPECT_LE(task.artifact_bytes(fit->tensors, fit->level), task.max_bytes);
   EXPECT_THAT(fit->path.back().what, testing::HasSubstr("% pruned"));
+  EXPECT_GT(fit->pruned, 0.2);
 }
 
 // One matrix has a dozen sizes; what is between two of them is left to pruning.
@@ -127,13 +128,49 @@ TEST(Fit, TakesNoStepThatSavesNothing) {
   EXPECT_EQ(fit->tensors[0].encoding.highest, 127);
 }
 
-// Of floats alone there is nothing to take away.
-TEST(Fit, SaysThatFloatsDoNotFit) {
-  Fitter fitter;
-  const auto fit = FitByError(*FindPacking("float"), fitter.Task(3000));
+// Of vectors alone there is nothing to take away.
+TEST(Fit, SaysThatVectorsDoNotFit) {
+  SampleTensors network;
+  network.Add("blocks.0.attn_scale", {960});
+  const auto views = network.views();
+  const FitTask task{
+      views, {}, 3, 300, [](std::span<const EncodedTensor> tensors, int level) -> uint64_t {
+        return Serialise(tensors, level).size();
+      }};
+  const auto fit = FitByError(*FindPacking("float"), task);
   ASSERT_TRUE(fit.ok()) << fit.status().message();
   EXPECT_FALSE(fit->fits);
   EXPECT_THAT(fit->path[0].what, testing::HasSubstr("int0.00 on average"));
+}
+
+// PR 598 keeps what has up to 65,536 weights as fp32, here all there is. Pruning the rest of such a network to nothing, to
+// make room for floats, was worth a bit per byte.
+TEST(Fit, CodesMatricesThatThePackingKeepsAsFloats) {
+  Fitter fitter;
+  const uint64_t int6 =
+      fitter.Task(0).artifact_bytes(*EncodeTensors(*FindPacking("int6"), fitter.views), 3);
+  const FitTask task = fitter.Task(int6);
+  const auto ours = FitByError(*FindPacking("int6"), task);
+  ASSERT_TRUE(ours.ok() && ours->fits);
+  for (const char* name : {"pr598", "pr1004", "float"}) {
+    const auto fit = FitByError(*FindPacking(name), task);
+    ASSERT_TRUE(fit.ok() && fit->fits) << name;
+    EXPECT_LT(fit->pruned, 0.05) << name;
+    EXPECT_LT(fit->loss, 1.1 * ours->loss) << name;
+  }
+  // With room for them, floats stay floats.
+  const auto wide = FitByError(*FindPacking("float"), fitter.Task(UINT64_MAX));
+  ASSERT_TRUE(wide.ok());
+  EXPECT_EQ(wide->loss, 0);
+  EXPECT_EQ(wide->tensors, *EncodeTensors(*FindPacking("float"), fitter.views));
+}
+
+TEST(DefaultPacking, IsThatOfThePublishedRecipe) {
+  EXPECT_EQ(DefaultPacking("pr598"), "pr598");
+  EXPECT_EQ(DefaultPacking("pr1004-d576"), "pr1004");
+  EXPECT_EQ(DefaultPacking("pr1232-flow"), "pr1232");
+  for (const char* other : {"nano", "", "pr5980", "float", "my-pr598"})
+    EXPECT_EQ(DefaultPacking(other), "int6") << other;
 }
 
 TEST(Fit, DoesNotDependOnThreads) {

@@ -269,6 +269,61 @@ TEST_F(GolfPack, FitsIntoABudgetAndSaysHow) {
   EXPECT_EQ(Shell("golf-pack " + checkpoint_ + " --fit --dry-run 2>&1").code, 2);
 }
 
+TEST_F(GolfPack, SaysWhatWouldFitAndWarnsOfMuchPruning) {
+  const uint64_t int6 = PackedBytes();
+  const std::string command = "golf-pack " + checkpoint_ + " --dry-run --level 3 --max-bytes ";
+  Outcome o = Shell(command + std::to_string(int6 * 11 / 10) + " --preset float 2>&1");
+  EXPECT_EQ(o.code, 5);
+  EXPECT_THAT(o.text, HasSubstr("--preset int6 fits"));
+  EXPECT_THAT(o.text, HasSubstr("--fit finds"));
+  o = Shell(command + std::to_string(int6 * 95 / 100) + " 2>&1");
+  EXPECT_EQ(o.code, 5);
+  EXPECT_THAT(o.text, HasSubstr("--preset int5 fits"));
+  o = Shell(command + "2000 2>&1");
+  EXPECT_EQ(o.code, 5);
+  EXPECT_THAT(o.text, testing::Not(HasSubstr("--preset")));
+
+  o = Shell(command + std::to_string(int6 / 10) + " --fit 2>&1");
+  EXPECT_EQ(o.code, 0) << o.text;
+  EXPECT_THAT(o.text, HasSubstr("of the weights were pruned"));
+  o = Shell(command + std::to_string(int6) + " --preset pr598 --fit 2>&1");
+  EXPECT_EQ(o.code, 0) << o.text;
+  EXPECT_THAT(o.text, testing::Not(HasSubstr("were pruned")));
+}
+
+TEST_F(GolfPack, TakesThePackingOfTheRecipe) {
+  const Outcome o = Shell("golf-pack " + checkpoint_ + " --dry-run --level 1 --json");
+  EXPECT_EQ(json::parse(o.text).at("packing"), "int6") << "nano is no published system";
+}
+
+// Rows that training let go to zero, and gains above fp16's range, are no bad numbers.
+TEST_F(GolfPack, PacksNearlyZeroRowsAndHugeGains) {
+  const size_t matrix = average_.Find("blocks.0.mlp.up_proj.weight"),
+               gain = average_.Find("blocks.1.attn_scale");
+  const uint32_t cols = average_.shape(matrix)[1];
+  for (uint32_t i = 0; i < cols; ++i) average_[matrix][i] *= 1e-7F;
+  average_[gain][3] = 1e5F;
+  ASSERT_TRUE(WriteSafetensors(safetensors_, Views(average_)).ok());
+  for (const std::string preset : {"int6", "int5", "pr598", "pr668", "pr1004", "pr1232", "float"}) {
+    const Outcome o = Shell("golf-pack " + safetensors_ + RecipeFlags() + " --level 1 --preset " +
+                            preset + " -o " + output_ + " 2>&1");
+    ASSERT_EQ(o.code, 0) << o.text;
+    const auto artifact = Artifact::Read(output_);
+    ASSERT_TRUE(artifact.ok()) << artifact.status().message();
+    for (const TensorView& t : artifact->tensors()) {
+      if (t.name == average_.name(gain)) {
+        EXPECT_EQ(t.data[3], 1e5F) << preset;
+      }
+      if (t.name != average_.name(matrix)) continue;
+      for (uint32_t i = 0; i < cols; ++i)
+        EXPECT_NEAR(t.data[i], average_[matrix][i], 1e-6) << preset;
+    }
+  }
+  average_[matrix][0] = INFINITY;
+  ASSERT_TRUE(WriteSafetensors(safetensors_, Views(average_)).ok());
+  EXPECT_EQ(Shell("golf-pack " + safetensors_ + RecipeFlags() + " --dry-run 2>&1").code, 7);
+}
+
 TEST_F(GolfPack, PrunesOnRequest) {
   const auto zeros = [&](const std::string& flags) {
     EXPECT_EQ(
@@ -296,7 +351,8 @@ TEST_F(GolfPack, SaysWhatIsMissingOrDoesNotBelong) {
   expect(checkpoint_, 2, "where to");
   expect(checkpoint_ + " --recipe nano --dry-run", 2, "--recipe and --set are for safetensors");
   expect(safetensors_ + " --dry-run", 2, "--recipe");
-  expect(safetensors_ + " --recipe pr598 --dry-run", 4, "expected shape (5, 512), found (1, 192)");
+  expect(safetensors_ + " --recipe pr598 --dry-run", 4,
+         "skip_weights has shape (1, 192), expected (5, 512)");
   expect(checkpoint_ + " --dry-run --preset pr99", 2, "pr99");
   expect(checkpoint_ + " --dry-run --level 23", 2, "level");
   expect(checkpoint_ + " --dry-run --code nowhere.py", 3, "nowhere.py");

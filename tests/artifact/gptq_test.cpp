@@ -145,6 +145,47 @@ TEST(Gptq, SurvivesHessiansThatAreNone) {
   with([](size_t i, size_t j) { return i == j ? 1e-38F : 0.0F; });
 }
 
+// Nearly zero rows, huge ones, Hessians of any size: steps and errors stay within the range of float.
+TEST(Gptq, CodesWeightsOfAnySize) {
+  const Correlated sample(4, 40, 8);
+  for (const float size : {1e-45F, 1e-38F, 1e-20F, 1e-8F, 1.0F, 1e6F, 1e20F, 3e38F}) {
+    std::vector<float> weights = sample.weights;
+    for (size_t j = 0; j < 40; ++j)
+      weights[40 + j] = std::clamp(weights[40 + j], -1.0F, 1.0F) * size;
+    const TensorView w{"m", sample.shape, weights};
+    for (const float scale : {1e-30F, 1.0F, 1e30F}) {
+      std::vector<float> hessian = sample.hessian;
+      for (float& h : hessian) h *= scale;
+      for (const GptqMode mode : {GptqMode::kCholesky, GptqMode::kReference}) {
+        const auto encoded = QuantiseWithFeedback(w, kInt5, MakeColumnFeedback(hessian, {mode}));
+        ASSERT_TRUE(encoded.ok());
+        EXPECT_TRUE(CheckEncodedTensor(*encoded).ok());
+        // The other rows do not notice.
+        std::vector<float> stored(weights.size());
+        Dequantise(*encoded, stored);
+        if (mode == GptqMode::kReference) continue;
+        for (size_t j = 80; j < 120; ++j) EXPECT_NEAR(stored[j], weights[j], 0.2) << size;
+      }
+    }
+  }
+}
+
+TEST(Gptq, APowerOfTwoChangesNoCode) {
+  const Correlated sample(30, 60, 3);
+  const ColumnFeedback feedback = MakeColumnFeedback(sample.hessian, {});
+  QuantiserSettings settings = kInt5;
+  settings.encoding.scale_type = ScaleType::kFloat32;
+  settings.clip_fractions = {1.0};
+  const EncodedTensor plain = *QuantiseWithFeedback(sample.view(), settings, feedback);
+  for (const float factor : {0x1p-90F, 0x1p-9F, 0x1p14F, 0x1p110F}) {
+    std::vector<float> weights = sample.weights;
+    for (float& x : weights) x *= factor;
+    const auto scaled = QuantiseWithFeedback({"m", sample.shape, weights}, settings, feedback);
+    ASSERT_TRUE(scaled.ok());
+    EXPECT_TRUE(std::ranges::equal(scaled->codes(), plain.codes())) << factor;
+  }
+}
+
 TEST(Gptq, OutputErrorWithoutAHessianIsTheSquaredErrorOfTheWeights) {
   const Correlated sample(5, 16, 2);
   const EncodedTensor encoded = *Quantise(sample.view(), kInt5);

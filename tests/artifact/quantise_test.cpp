@@ -49,8 +49,75 @@ uint64_t SumOfMagnitudes(const EncodedTensor& t) {
   return sum;
 }
 
-std::vector<int> FirstCodes(const EncodedTensor& t) {
-  return {t.codes().begin(), t.codes().begin() + 8};
+std::vector<int> FirstCodes(const EncodedTensor& t, ptrdiff_t count = 8) {
+  return {t.codes().begin(), t.codes().begin() + count};
+}
+
+// Every finite weight can be stored, whatever steps that needs.
+TEST(Quantise, NearlyZeroRowsAndHugeWeightsAreStored) {
+  constexpr float kMax = std::numeric_limits<float>::max();
+  constexpr float kDenormal = std::numeric_limits<float>::denorm_min();
+  const std::vector<QuantiserSettings> all = {
+      quantisers::BestRows(-32, 31),     quantisers::BestRows(-2, 2),
+      quantisers::BestRows(-127, 127),   quantisers::Int8PerTensor(),
+      quantisers::Int8PerRow(),          quantisers::Pr1004Rows(-15, 15),
+      quantisers::RowsPlain(-32, 31, 1), RowsWithSearch(-32, 31, Clips15())};
+  for (const float size : {kDenormal, 1e-42F, 1e-30F, 1e-12F, 1e-8F, 3e-7F, 1e-4F, 1.0F, 7e4F, 3e6F,
+                           1e20F, 1e38F, kMax}) {
+    for (const bool lone : {false, true}) {  // a row among others, or all of them
+      Matrix m{{4, 64}, std::vector<float>(4 * 64)};
+      for (uint32_t k = 0; k < 4 * 64; ++k) {
+        const bool other = lone && k / 64 != 2;
+        m.data[k] = static_cast<float>(2 * HashUniform(k, 3)) * (other ? 0.1F : size);
+      }
+      m.data[2 * 64] = size;
+      m.data[2 * 64 + 1] = -size;
+      for (const QuantiserSettings& settings : all) {
+        const auto t = Quantise(m.view(), settings);
+        ASSERT_TRUE(t.ok()) << size << ": " << t.status().message();
+        EXPECT_TRUE(CheckEncodedTensor(*t).ok())
+            << size << ": " << CheckEncodedTensor(*t).message();
+        std::vector<float> weights(m.data.size());
+        Dequantise(*t, weights);
+        // A row has a step of its own or one of a floor; a tensor's is that of its largest weight.
+        const double step =
+            std::max({double{size} / settings.encoding.highest, double{settings.floor_step},
+                      0x1p-24, settings.encoding.scale_axis == ScaleAxis::kTensor ? 0.1 : 0});
+        for (size_t k = 2 * 64; k < 3 * 64; ++k)
+          ASSERT_NEAR(weights[k], m.data[k], 1.1 * step) << size << " " << ToString(t->encoding);
+      }
+    }
+  }
+}
+
+TEST(Quantise, StepsAreFp32OnlyWhereHalvesHaveNone) {
+  Matrix m{{2, 3}, {1e-9F, 2e-9F, -3e-9F, 1, 2, 3}};
+  const auto rows = Quantise(m.view(), quantisers::BestRows(-31, 31));
+  EXPECT_EQ(rows->encoding.scale_type, ScaleType::kFloat16);
+  EXPECT_EQ(rows->ScalesAsFloat()[0], 0x1p-24F);
+  EXPECT_THAT(FirstCodes(*rows, 3), testing::Each(0));
+  m.data = {1e-9F, 2e-9F, -3e-9F, 1e-9F, 0, 0};
+  const auto tiny = Quantise(m.view(), quantisers::BestRows(-31, 31));
+  EXPECT_EQ(tiny->encoding.scale_type, ScaleType::kFloat32);
+  EXPECT_EQ(tiny->codes()[2], -31);
+  m.data[5] = 3e6F;
+  EXPECT_EQ(Quantise(m.view(), quantisers::BestRows(-31, 31))->encoding.scale_type,
+            ScaleType::kFloat32);
+  m.data[5] = 2e6F;  // 31 steps of 64,516
+  EXPECT_EQ(Quantise(m.view(), quantisers::BestRows(-31, 31))->encoding.scale_type,
+            ScaleType::kFloat16);
+}
+
+TEST(StoreAsFloat, WhatHasNoHalfIsStoredAsFp32) {
+  Matrix gains{{3}, {1, 65519, 2}};  // rounds to 65,504
+  EXPECT_EQ(StoreAsFloat(gains.view(), Storage::kFloat16)->encoding.storage, Storage::kFloat16);
+  gains.data[1] = -65520;
+  const auto stored = StoreAsFloat(gains.view(), Storage::kFloat16);
+  ASSERT_TRUE(stored.ok());
+  EXPECT_EQ(stored->encoding.storage, Storage::kFloat32);
+  std::vector<float> weights(3);
+  Dequantise(*stored, weights);
+  EXPECT_EQ(weights[1], -65520);
 }
 
 TEST(Quantise, FiveClipCandidatesGiveThePublishedCheckValues) {

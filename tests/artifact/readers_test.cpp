@@ -124,7 +124,6 @@ TEST(Safetensors, RefusesMalformedFiles) {
       Safetensors(entry("[1]", "[4,8]"), "12345678"),
       Safetensors(entry("[1]", "[4,0]"), "1234"),
       Safetensors(entry("[2]", "[0,4]"), "1234"),
-      Safetensors(entry("[0]", "[0,0]"), ""),
       Safetensors(entry("[-1]", "[0,4]"), "1234"),
       Safetensors(entry("[1.0]", "[0,4]"), "1234"),
       Safetensors(entry("[1]", "[0]"), "1234"),
@@ -132,7 +131,7 @@ TEST(Safetensors, RefusesMalformedFiles) {
       Safetensors(entry("[1,1,1,1,1,1,1,1,1]", "[0,4]"), "1234"),
       Safetensors(entry("[4294967295,4294967295,4294967295]", "[0,4]"), "1234"),
       Safetensors(entry("[1]", "[0,18446744073709551615]"), "1234"),
-      Safetensors(entry("[1]", "[0,4]", "I32"), "1234"),
+      Safetensors(entry("[1]", "[0,4]", "a type with a very long name"), "1234"),
       Safetensors(entry("[1]", "3"), "1234"),
       Safetensors(entry("[1]", R"(["0",4])"), "1234"),
       Safetensors(entry("[1]", R"([0,"4"])"), "1234"),
@@ -155,6 +154,21 @@ TEST(Safetensors, RefusesMalformedFiles) {
   const TempFolder folder;
   EXPECT_THAT(ReadSafetensors(folder.Write("bad.safetensors", bad[4])).status().message(),
               HasSubstr("bad.safetensors"));
+}
+
+TEST(Safetensors, LeavesOutWhatHoldsNoFloats) {
+  const auto file =
+      Parse(Safetensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},)"
+                        R"("empty":{"dtype":"F32","shape":[0,7],"data_offsets":[8,8]},)"
+                        R"("last":{"dtype":"BF16","shape":[3,0],"data_offsets":[12,12]},)"
+                        R"("steps":{"dtype":"I64","shape":[],"data_offsets":[0,8]}})",
+                        std::string("12345678\0\0\0\x40", 12)));
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  ASSERT_EQ(file->views().size(), 1U);
+  EXPECT_EQ(file->views()[0].data[0], 2.0F);
+  std::vector<std::string> names;
+  for (const auto& left_out : file->left_out()) names.push_back(left_out.name);
+  EXPECT_THAT(names, testing::UnorderedElementsAre("empty", "last", "steps"));
 }
 
 TEST(TokenShard, RoundTripsAndRefusesWrongSizes) {

@@ -38,7 +38,7 @@ class Forger {
 
 void CheckAccepted(const AuditReport& report) {
   GOLF_CHECK(report.count - report.repeated == report.targets);
-  GOLF_CHECK(report.protocol == "reference" || report.repeated == 0);
+  GOLF_CHECK(report.protocol != "once" || report.repeated == 0);
   GOLF_CHECK(!(report.nll_nats < 0) && report.score_records <= report.count);
 }
 

@@ -29,6 +29,7 @@ Result<TensorFile> Read(const Bytes& bytes) {
   if (!file.ok()) return file;
   std::set<std::string_view> names;
   size_t elements = 0;
+  for (const TensorFile::LeftOut& t : file->left_out()) GOLF_CHECK(names.insert(t.name).second);
   for (const TensorView& t : file->views()) {
     GOLF_CHECK(names.insert(t.name).second);
     GOLF_CHECK(t.data.size() == ElementCount(t.shape) && !t.data.empty());

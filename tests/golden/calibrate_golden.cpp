@@ -14,7 +14,7 @@ void CalibrateGolden(const GoldenCase& c) {
   const auto& run = c.run().at("kwargs");
   const size_t samples = run.at("n_samples"), length = run.at("seq_len");
   const auto program =
-      BuildNetwork(NetworkConfigFromManifest(c.config(), static_cast<uint32_t>(length)));
+      BuildNetwork(NetworkConfigFromManifest(c.config(), static_cast<uint32_t>(length), c.run()));
   const TensorSet weights = LoadGoldenWeights(c, "params/", *program);
   const std::vector<int32_t> tokens = c.Get("train_tokens").i32();
   std::vector<int32_t> ids;

@@ -15,7 +15,7 @@ void GptqGolden(const GoldenCase& c) {
   const auto& run = c.run().at("kwargs");
   GptqSettings settings{GptqMode::kReference, run.at("percdamp"), run.at("block_size")};
   const int range = run.at("clip_range");
-  const QuantiserSettings rows = quantisers::RowsWithSearch(-range, range, quantisers::Clips5());
+  const QuantiserSettings rows = quantisers::Pr1004Rows(-range, range);
 
   const ColumnFeedback feedback = MakeColumnFeedback(hessian, settings);
   c.ExpectInts("perm", std::vector<int32_t>(feedback.order.begin(), feedback.order.end()));

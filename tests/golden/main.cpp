@@ -25,6 +25,9 @@ class GoldenTest : public testing::Test {
 
   void TestBody() override {
     const auto c = golf::test::GoldenCase::Load(folder_);
+    // Of a set from outside a part may have been left away; the clone's own is whole.
+    if (const std::string file = c.MissingFile(); !file.empty() && std::getenv("GOLF_GOLDEN"))
+      GTEST_SKIP() << c.name << ": its file " << file << " is missing";
     const auto handler = golf::test::FindGoldenHandler(c.kind);
     ASSERT_NE(handler, nullptr) << c.name << ": no handler for cases of kind \"" << c.kind
                                 << "\" (tests/golden/kinds.cpp)";

@@ -20,8 +20,8 @@ class ModelCase {
       : case_(c), ids_(c.Get("x").i32()), targets_(c.Get("y").i32()) {
     options_.batch = c.run().at("B");
     options_.length = c.run().at("T");
-    program_ =
-        BuildNetwork(NetworkConfigFromManifest(c.config(), static_cast<uint32_t>(options_.length)));
+    program_ = BuildNetwork(
+        NetworkConfigFromManifest(c.config(), static_cast<uint32_t>(options_.length), c.run()));
     weights_ = LoadGoldenWeights(c, "params/", *program_);
     kernels_ = *CpuKernels();
   }

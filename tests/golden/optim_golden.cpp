@@ -90,8 +90,8 @@ void OptimGolden(const GoldenCase& c) {
   const size_t steps = x.shape()[0];
   const std::vector<int32_t> ids = x.i32(), targets = y.i32();
   const TrainSettings settings = SettingsOf(c, x.shape());
-  const auto program =
-      BuildNetwork(NetworkConfigFromManifest(c.config(), static_cast<uint32_t>(x.shape()[3])));
+  const auto program = BuildNetwork(
+      NetworkConfigFromManifest(c.config(), static_cast<uint32_t>(x.shape()[3]), c.run()));
 
   Result<const KernelTable*> kernels = CpuKernels();
   ASSERT_TRUE(kernels.ok()) << kernels.status().message();

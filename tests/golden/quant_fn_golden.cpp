@@ -47,8 +47,7 @@ std::optional<QuantiserSettings> SettingsOf(int pr, const std::string& function,
   if (gepa) return std::nullopt;
   if (function == "int8") return vector ? WholeVector(127) : quantisers::Int8PerRow();
   if (pr == 1004 && function == "int5") {
-    return vector ? quantisers::RowsPlain(-15, 15, 1.0)
-                  : quantisers::RowsWithSearch(-15, 15, quantisers::Clips5());
+    return vector ? quantisers::RowsPlain(-15, 15, 1.0) : quantisers::Pr1004Rows(-15, 15);
   }
   if (pr != 1232) return std::nullopt;
   // "int6", "int5", "int6_p0.999"; vectors ignore the percentile.
@@ -78,7 +77,7 @@ void CheckFunction(const GoldenCase& c, const std::string& function, const std::
 // PR 1004's search for a step per row, before GPTQ chooses the codes.
 void CheckRowScales(const GoldenCase& c, const std::string& matrix) {
   const Input input = Load(c, "w/" + matrix);
-  QuantiserSettings settings = quantisers::RowsWithSearch(-15, 15, quantisers::Clips5());
+  QuantiserSettings settings = quantisers::Pr1004Rows(-15, 15);
   settings.encoding.scale_type = ScaleType::kFloat32;
   settings.choice = ClipChoice::kPerRow;
   const auto encoded = Quantise(input.view(), settings);

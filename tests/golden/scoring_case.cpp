@@ -40,7 +40,8 @@ Status ScoreRecorder::Scored(const ScoredWindow& scored) {
 
 ScoringCase::ScoringCase(const GoldenCase& c)
     : window(c.run().at("seq_len")),
-      program(BuildNetwork(NetworkConfigFromManifest(c.config(), static_cast<uint32_t>(window)))),
+      program(BuildNetwork(
+          NetworkConfigFromManifest(c.config(), static_cast<uint32_t>(window), c.run()))),
       weights(LoadGoldenWeights(c, "params/", *program)),
       stream(StreamOf(c)),
       byte_table(BytesOf(c)),

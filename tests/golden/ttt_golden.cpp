@@ -52,7 +52,8 @@ TttOptions OptionsOf(const GoldenCase& c) {
   options.chunk_tokens = args.at("ttt_chunk_tokens");
   options.batch_sequences =
       args.contains("ttt_batch_seqs") ? args.at("ttt_batch_seqs") : args.at("batch_seqs");
-  const uint32_t blocks = args.at("ttt_freeze_blocks");
+  const uint32_t layers = c.config().at("num_layers"),
+                 blocks = std::min(args.at("ttt_freeze_blocks").get<uint32_t>(), layers);
   // In PR 1004 it counts the last blocks, the ones that are trained.
   options.trainable = c.pr == 1004 ? ScalesAndLastBlocks(blocks) : FreezeFirstBlocks(blocks);
   if (c.run().at("late_qat_was_on").get<bool>()) options.fake_quant = FakeQuant{};

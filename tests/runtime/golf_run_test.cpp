@@ -79,6 +79,11 @@ TEST_F(GolfRun, LimitsAndProtocolsChangeWhatIsScored) {
   const json reference = RunJson("--stride 16 --protocol reference");
   EXPECT_EQ(reference["target_tokens"], 960);  // whole windows of 64
   EXPECT_EQ(reference["scored"], 960 + 48);    // three windows more reach the end
+  const json all = RunJson("--stride 25 --protocol reference-all");
+  EXPECT_EQ(all["target_tokens"], 960);
+  // Windows start at 0, 25, ..., 950. Those at 900, 925 and 950 reach the end; the last has 10 targets.
+  EXPECT_EQ(all["scored"], 64 + 25 * 37 + 10);
+  EXPECT_EQ(RunJson("--stride 25 --protocol reference")["scored"], 64 + 25 * 37);
 }
 
 TEST_F(GolfRun, BatchesThreadsAndRepetitionDoNotChangeTheScore) {

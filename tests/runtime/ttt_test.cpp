@@ -79,6 +79,17 @@ TEST(Trainable, BlocksCountFromTheEndToo) {
               HasSubstr("'+blocks.-12.*' matches no weight"));
 }
 
+TEST(Trainable, RulesOfAPresetStayWithinTheNetwork) {
+  const TensorSet one = Named({"blocks.0.w", "blocks.0.attn_scale", "tok_emb.weight"});
+  EXPECT_EQ(CountBlocks(one), 1U);
+  EXPECT_THAT(*SelectTrainable(WithinBlocks(FreezeFirstBlocks(2), 1), one),
+              testing::ElementsAre(false, false, true));
+  EXPECT_THAT(*SelectTrainable(WithinBlocks(ScalesAndLastBlocks(2), 1), one),
+              testing::ElementsAre(true, true, false));
+  EXPECT_EQ(WithinBlocks(ScalesAndLastBlocks(2), 2), ScalesAndLastBlocks(2));
+  EXPECT_EQ(CountBlocks(Named({"blocks.99999999999999999999.w", "blocks", "blocks.x.w"})), 0U);
+}
+
 TEST(Trainable, Pr1004TrainsItsPublishedSubset) {
   const auto program = BuildNetwork(LoadRecipe("pr1004")->network);
   const TensorSet weights(*program);

@@ -145,6 +145,14 @@ std::vector<std::string> GoldenCase::Names(const std::string& prefix,
   return names;
 }
 
+std::string GoldenCase::MissingFile() const {
+  for (const auto& entry : manifest.at("tensors")) {
+    const std::string file = entry.at("file");
+    if (!std::filesystem::exists(folder / file)) return file;
+  }
+  return "";
+}
+
 void GoldenCase::Expect(const std::string& tensor, std::span<const float> got) const {
   Compare<float>(*this, tensor, Get(tensor).f32(), got);
 }

@@ -61,6 +61,9 @@ struct GoldenCase {
   std::vector<std::string> Names(const std::string& prefix = "",
                                  const std::string& role = "") const;
 
+  // The first file that the manifest names and that is not there; empty if all are.
+  std::string MissingFile() const;
+
   // Compare with the tensor or scalar of that name under its tolerance. A difference is a GoogleTest failure (not
   // fatal) that names case, tensor and worst element.
   void Expect(const std::string& tensor, std::span<const float> got) const;

@@ -1,5 +1,6 @@
 // NetworkConfig from the "config" object of a golden manifest. PR 598 and PR 668 name every field as we do; PR 1004 and
-// PR 1232 name some otherwise, and leave out what their scripts have no option for.
+// PR 1232 name some otherwise, and leave out what their scripts have no option for; a case says in "run" which other value it
+// gave that.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -34,7 +35,9 @@ inline void ReadPr1004Or1232(const nlohmann::json& config, NetworkConfig& c) {
   }
 }
 
-inline NetworkConfig NetworkConfigFromManifest(const nlohmann::json& config, uint32_t window) {
+inline NetworkConfig NetworkConfigFromManifest(
+    const nlohmann::json& config, uint32_t window,
+    const nlohmann::json& run = nlohmann::json::object()) {
   NetworkConfig c;
   const auto read = [&config](const char* name, auto& field) {
     if (config.contains(name)) config.at(name).get_to(field);
@@ -69,6 +72,8 @@ inline NetworkConfig NetworkConfigFromManifest(const nlohmann::json& config, uin
     }
   }
   if (IsOfPr1004Or1232(config)) ReadPr1004Or1232(config, c);
+  if (run.contains("rotary_train_seq_len"))
+    run.at("rotary_train_seq_len").get_to(c.rope_train_seq_len);
   return c;
 }
 

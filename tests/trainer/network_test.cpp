@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -206,6 +207,63 @@ TEST(Network, PassesTheProgramCheckInEveryShape) {
   }
 }
 
+bool HasWeight(const schema::ProgramT& program, std::string_view name) {
+  return std::any_of(program.weights.begin(), program.weights.end(),
+                     [name](const auto& weight) { return weight->name == name; });
+}
+
+TEST(Network, TablesOfTheRightWidthHaveNoProjection) {
+  NetworkConfig config;
+  config.ve_layers = {1};
+  config.num_layers = 3;
+  for (const bool xor_hash : {false, true}) {
+    config.bigram_xor_hash = xor_hash;
+    config.bigram_embed_dim = config.model_dim;
+    config.ve_dim = config.model_dim / config.num_heads * config.num_kv_heads;
+    ASSERT_TRUE(CheckNetworkConfig(config).ok());
+    const auto program = BuildNetwork(config);
+    EXPECT_TRUE(CheckProgram(*program).ok()) << CheckProgram(*program).message();
+    EXPECT_FALSE(HasWeight(*program, "bigram_emb.proj.weight"));
+    EXPECT_FALSE(HasWeight(*program, "ve_shared.proj.weight"));
+    EXPECT_TRUE(std::any_of(program->values.begin(), program->values.end(),
+                            [](const auto& value) { return value->name == "bigram"; }));
+  }
+}
+
+TEST(Network, OneBlockHasNoSkips) {
+  NetworkConfig config;
+  config.num_layers = 1;
+  config.ve_layers = {0};
+  ASSERT_TRUE(CheckNetworkConfig(config).ok());  // xsa_last_n is 4: all there are
+  const auto program = BuildNetwork(config);
+  EXPECT_TRUE(CheckProgram(*program).ok()) << CheckProgram(*program).message();
+  EXPECT_FALSE(HasWeight(*program, "skip_weights"));
+  EXPECT_FALSE(HasWeight(*program, "skip_gates"));
+}
+
+// As in the references, whose default is blocks 9 and 10 of any network.
+TEST(Network, ValueEmbeddingsOfMissingBlocksAreUnread) {
+  NetworkConfig config;
+  config.num_layers = 3;
+  for (const std::vector<uint32_t>& layers : {std::vector<uint32_t>{9, 10}, {2, 9}}) {
+    config.ve_layers = layers;
+    const auto program = BuildNetwork(config);
+    EXPECT_TRUE(CheckProgram(*program).ok()) << CheckProgram(*program).message();
+    EXPECT_TRUE(HasWeight(*program, "ve_layer_scales.1"));
+  }
+}
+
+TEST(Network, NoRotaryChannelsMeansAll) {
+  NetworkConfig config;
+  config.rope_dims = 0;
+  ASSERT_TRUE(CheckNetworkConfig(config).ok());
+  const auto program = BuildNetwork(config);
+  for (const auto& step : program->steps) {
+    const auto* prepare = step->operation.AsQkPrepare();
+    EXPECT_TRUE(prepare == nullptr || prepare->rope_dims == 64);
+  }
+}
+
 TEST(Network, NamesTheValuesThatTestsAndToolsLookFor) {
   std::set<std::string> names;
   const auto program = BuildNetwork(Published("pr598"));
@@ -229,7 +287,7 @@ TEST(Network, RefusesImpossibleConfigsByField) {
   EXPECT_NE(message([](auto& c) { c.ve_layers = {11}; }).find("ve_layers"), std::string::npos);
   EXPECT_NE(message([](auto& c) { c.flow_latent_dim = 8; }).find("flow_hidden_dim"),
             std::string::npos);
-  EXPECT_NE(message([](auto& c) { c.xsa_last_n = 12; }).find("xsa_last_n"), std::string::npos);
+  EXPECT_EQ(message([](auto& c) { c.xsa_last_n = 4'294'967'295U; }), "");  // all blocks
 }
 
 }  // namespace

@@ -1,2 +1,2 @@
-head -c 4096 /dev/zero > a.file
+printf '\x02\0\0\0\0\0\0\0{}' > a.file
 golf-pack a.file -o a.ptz
