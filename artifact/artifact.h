@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "artifact/encoding.h"
+#include "artifact/shard_facts.h"
 #include "artifact/tokenizer_info.h"
 #include "kernels/base/status.h"
 #include "kernels/base/tensor_view.h"
@@ -36,6 +37,8 @@ struct Provenance {
   std::string packing;   // name of the packing preset
   std::string weights;   // "ema", "raw", "safetensors"
   uint64_t step = 0;
+  // That the weights were trained on, and the Hessians of the packing collected on; empty: not known, or none.
+  std::vector<ShardFacts> training_shards = {}, calibration_shards = {};
   bool operator==(const Provenance&) const = default;
 };
 

@@ -128,6 +128,8 @@ Status Artifact::ReadDescription(std::span<const uint8_t> description) {
     };
     const schema::Provenance& p = *root.provenance();
     provenance_ = {text(p.producer()), text(p.packing()), text(p.weights()), p.step()};
+    GOLF_ASSIGN(provenance_.training_shards, UnpackShards(p.training_shards()));
+    GOLF_ASSIGN(provenance_.calibration_shards, UnpackShards(p.calibration_shards()));
   }
   return {};
 }

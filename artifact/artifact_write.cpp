@@ -121,6 +121,8 @@ std::unique_ptr<schema::ProvenanceT> Describe(const Provenance& provenance) {
   table->packing = provenance.packing;
   table->weights = provenance.weights;
   table->step = provenance.step;
+  table->training_shards = PackShards(provenance.training_shards);
+  table->calibration_shards = PackShards(provenance.calibration_shards);
   return table;
 }
 

@@ -174,6 +174,8 @@ Status Checkpoint::Parse() {
         return Bad("real '" + r->name()->str() + "' stands there twice");
     }
   }
+  GOLF_ASSIGN(contents_.training_shards, UnpackShards(table.training_shards()));
+  GOLF_ASSIGN(contents_.validation_shards, UnpackShards(table.validation_shards()));
   return {};
 }
 

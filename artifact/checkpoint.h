@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "artifact/file.h"
+#include "artifact/shard_facts.h"
 #include "artifact/tokenizer_info.h"
 #include "kernels/base/status.h"
 #include "kernels/base/tensor_view.h"
@@ -28,6 +29,8 @@ struct CheckpointContents {
   std::vector<TensorGroup> groups;
   std::map<std::string, uint64_t, std::less<>> integers;  // step, data cursor, random state, ...
   std::map<std::string, double, std::less<>> reals;       // clocks, running losses, ...
+  // Trained on (Hessians: calibrated on) and validated on, in order; empty: not known, or none.
+  std::vector<ShardFacts> training_shards = {}, validation_shards = {};
 
   // The tensors of a group; empty if there is none of that name.
   std::span<const TensorView> group(std::string_view name) const;

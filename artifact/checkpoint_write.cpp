@@ -56,6 +56,8 @@ Result<flatbuffers::DetachedBuffer> Describe(const CheckpointContents& contents)
     real->value = value;
     table.reals.push_back(std::move(real));
   }
+  table.training_shards = PackShards(contents.training_shards);
+  table.validation_shards = PackShards(contents.validation_shards);
   flatbuffers::FlatBufferBuilder builder(1 << 16);
   schema::FinishCheckpointBuffer(builder, schema::Checkpoint::Pack(builder, &table));
   return builder.Release();

@@ -48,6 +48,7 @@ Result<HessianSet> HessiansOf(const CheckpointContents& contents) {
   }
   HessianSet set;
   set.source = contents.recipe;
+  set.shards = contents.training_shards;
   const auto seconds = contents.reals.find(std::string(kHessianSeconds));
   if (seconds != contents.reals.end()) set.seconds = seconds->second;
   if (!(std::isfinite(set.seconds) && set.seconds >= 0))

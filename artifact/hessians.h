@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "artifact/shard_facts.h"
 #include "kernels/base/status.h"
 
 namespace golf {
@@ -18,10 +19,11 @@ struct CheckpointContents;
 struct HessianSet {
   using Matrix = std::shared_ptr<const std::vector<float>>;  // (C, C), symmetric
   std::map<std::string, Matrix, std::less<>> by_weight;
-  uint64_t tokens = 0;           // of calibration text
-  double seconds = 0;            // that collecting them took; 0: not known
-  std::string source;            // where it came from: "self", or a shard
-  std::vector<uint8_t> program;  // of the network that read it, serialised
+  uint64_t tokens = 0;                  // of calibration text
+  double seconds = 0;                   // that collecting them took; 0: not known
+  std::string source;                   // where it came from: "self", or a shard
+  std::vector<ShardFacts> shards = {};  // of that text; empty: not known, or none
+  std::vector<uint8_t> program;         // of the network that read it, serialised
 
   // Whether it was read from shards, which the challenge's clock for training has to cover.
   bool took_data() const { return source != "self"; }

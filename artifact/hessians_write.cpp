@@ -42,6 +42,7 @@ Status WriteHessians(const std::string& path, const HessianSet& hessians) {
   contents.integers[std::string(kHessianTokens)] = hessians.tokens;
   if (hessians.seconds > 0) contents.reals[std::string(kHessianSeconds)] = hessians.seconds;
   contents.recipe = hessians.source;
+  contents.training_shards = hessians.shards;
   contents.program = hessians.program;
   return WriteCheckpoint(path, contents);
 }

@@ -12,6 +12,8 @@
 
 namespace golf {
 
+class MappedFile;
+
 using Sha256Digest = std::array<uint8_t, 32>;
 
 class Sha256 {
@@ -21,6 +23,8 @@ class Sha256 {
   Sha256Digest Finish();  // once; the object is spent afterwards
 
   static Sha256Digest Of(std::span<const uint8_t> bytes);
+  // Of the mapped bytes. What was read does not stay resident, so that a large file costs no memory.
+  static Sha256Digest OfMapped(const MappedFile& file);
 
  private:
   std::array<uint32_t, 8> state_;

@@ -45,6 +45,7 @@ struct ExecutorOptions {
 struct FakeQuant {
   float divisor = 31, lowest = -32, highest = 31;
   float quantile = 1, sharpness = 0;
+  bool operator==(const FakeQuant&) const = default;
 };
 
 class Executor {

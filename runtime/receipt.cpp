@@ -84,6 +84,12 @@ nlohmann::ordered_json Receipt(const RunFacts& facts, const Limits& limits, cons
   receipt["nll_sum_nats"] = sums.nll_nats;
   receipt["val_loss"] = sums.loss_nats();
   receipt["val_bpb"] = sums.bits_per_byte();
+  receipt["adaptation"] = nullptr;
+  if (const auto& counts = result.adaptation) {
+    receipt["adaptation"] = {{"chunks", counts->chunks},
+                             {"trained_chunks", counts->trained_chunks},
+                             {"updates", counts->updates}};
+  }
   receipt["audit_head_sha256"] =
       result.audit_head_sha256.empty() ? Json(nullptr) : Json(result.audit_head_sha256);
   receipt["train"] = TrainOf(limits);

@@ -12,10 +12,18 @@
 
 namespace golf {
 
+// What test-time training did.
+struct AdaptationCounts {
+  uint64_t chunks = 0;          // of the text
+  uint64_t trained_chunks = 0;  // with updates
+  uint64_t updates = 0;
+};
+
 struct RunResult {
   ScoreSums sums;
-  double startup_seconds = 0;  // from the program's start to the first window
-  double scoring_seconds = 0;  // score and train steps
+  std::optional<AdaptationCounts> adaptation = {};  // nothing without test-time training
+  double startup_seconds = 0;                       // from the program's start to the first window
+  double scoring_seconds = 0;                       // score and train steps
   double seconds() const { return startup_seconds + scoring_seconds; }
   uint64_t peak_memory_bytes = 0;
   std::string audit_head_sha256;  // empty: no log was written

@@ -13,7 +13,8 @@ std::string FileName(const std::string& path) {
 }
 
 Json ToJson(const TttOptions& options) {
-  Json json = {{"optimizer", Name(options.optimizer)},
+  Json json = {{"preset", options.preset},
+               {"optimizer", Name(options.optimizer)},
                {"lr", options.lr},
                {"schedule", Name(options.schedule)}};
   if (options.optimizer == TttOptions::Optimizer::kSgd) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "artifact/sha256.h"
 #include "artifact/token_shard.h"
 
 namespace golf {
@@ -30,13 +29,14 @@ Result<TokenStream> TokenStream::Open(std::span<const std::string> shard_paths, 
     const size_t wanted = limit_tokens == 0 ? SIZE_MAX : limit_tokens - stream.tokens_.size();
     if (wanted == 0) break;
     GOLF_ASSIGN(const TokenShard shard, TokenShard::Open(path));
-    GOLF_ASSIGN(std::string sha256, Sha256OfFile(path));
     const std::span<const uint16_t> tokens =
         shard.tokens().first(std::min(wanted, shard.tokens().size()));
     GOLF_TRY(CheckIds(tokens, vocab_size, path));
     stream.tokens_.insert(stream.tokens_.end(), tokens.begin(), tokens.end());
-    stream.shards_.push_back({path, std::move(sha256), shard.tokens().size()});
+    const std::vector<ShardFacts> facts = FactsOf({&shard, 1});
+    stream.shards_.push_back(facts.front());
   }
+  GOLF_TRY(CheckEachOnce(stream.shards_));
   if (stream.tokens_.size() < 2) {
     return Status(Code::kBadData,
                   fmt::format("{} tokens in {} shards: at least 2 are needed to score one",

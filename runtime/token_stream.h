@@ -7,20 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "artifact/shard_facts.h"
 #include "kernels/base/status.h"
 
 namespace golf {
 
-struct ShardFacts {
-  std::string path;
-  std::string sha256;  // of the whole file, hex
-  uint64_t tokens = 0;
-};
-
 class TokenStream {
  public:
   // The first `limit_tokens` tokens of the shards (0: all of them). Every id has to be below vocab_size and there have
-  // to be two tokens at least; kBadData names shard and position otherwise.
+  // to be two tokens at least; kBadData names shard and position otherwise, and two shards of the same content.
   static Result<TokenStream> Open(std::span<const std::string> shard_paths, uint32_t vocab_size,
                                   size_t limit_tokens);
   static Result<TokenStream> FromTokens(std::vector<uint16_t> tokens, uint32_t vocab_size);

@@ -27,6 +27,7 @@ std::span<const std::string_view> TttPresets() {
 
 Result<TttOptions> TttPreset(std::string_view name) {
   TttOptions options;  // the defaults are what most runs share
+  options.preset = name;
   if (name == "pr598") {
     options.schedule = TttOptions::Schedule::kCosine;
     options.fake_quant = FakeQuant{};  // its late QAT stayed switched on for the training passes

@@ -21,6 +21,7 @@ struct TttOptions {
   //   kWarmupCosine  w = max(n / 20, 1): (c+1) / w for c < w, then the cosine over the n - w others  PR 668, 1232
   enum class Schedule { kConstant, kCosine, kWarmupCosine };
 
+  std::string preset = {};  // that the settings started from; for reports
   Optimizer optimizer = Optimizer::kSgd;
   Schedule schedule = Schedule::kCosine;
   double lr = 0.002;
@@ -37,6 +38,7 @@ struct TttOptions {
   // Patterns of weights that are kept in bfloat16, their moments too: rounded after each update (PR 1232).
   std::vector<std::string> bf16_weights;
   bool hidden_offset = false;  // the network has the weight of hidden_offset.h (SLOT)
+  bool operator==(const TttOptions&) const = default;
 };
 
 double LrFactor(TttOptions::Schedule schedule, size_t chunk, size_t chunks);

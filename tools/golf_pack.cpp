@@ -317,8 +317,13 @@ Status Pack(const Flags& f) {
 
   std::vector<TensorView> weights;
   for (size_t i = 0; i < input.weights.count(); ++i) weights.push_back(input.weights.view(i));
-  const Provenance provenance{"golf-pack " GOLF_VERSION, packing.name, input.weights_name,
-                              input.step};
+  const Provenance provenance{
+      "golf-pack " GOLF_VERSION,
+      packing.name,
+      input.weights_name,
+      input.step,
+      input.training_shards,
+      hessians && f.gptq != "off" ? hessians->shards : std::vector<ShardFacts>()};
   StreamCache cache;
   const Serialiser serialise = [&](std::span<const EncodedTensor> tensors, int level) {
     return SerialiseArtifact({input.program, input.tokenizer, provenance, tensors}, level, &cache);

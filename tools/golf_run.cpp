@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "artifact/dataset.h"
 #include "artifact/file.h"
 #include "artifact/json.h"
 #include "artifact/sha256.h"
@@ -55,8 +56,10 @@ void AddFlags(CLI::App& app, RunFlags& flags) {
   const std::map<std::string, Precision> precisions = {{"fp32", Precision::kFp32},
                                                        {"bf16", Precision::kBf16}};
   app.add_option("artifact", flags.artifact, "Packed artifact")->required()->type_name("ARTIFACT");
-  app.add_option("shards", flags.shards,
-                 "Token shards: files, folders or patterns, scored as one text")
+  app.add_option(
+         "shards", flags.shards,
+         "Token shards: files, patterns, or folders, which mean their *_val_* shards; scored "
+         "as one text")
       ->required()
       ->type_name("SHARDS");
   auto* stride =
@@ -175,10 +178,40 @@ class PatientObserver : public EvalObserver {
   bool warned_ = false;
 };
 
+class AdaptationCounter : public EvalObserver {
+ public:
+  Status Scored(const ScoredWindow& window) override {
+    counts_.chunks = std::max<uint64_t>(counts_.chunks, window.chunk + 1);
+    return {};
+  }
+  Status Trained(const TrainedChunk& chunk) override {
+    ++counts_.trained_chunks;
+    counts_.updates += chunk.updates.size();
+    return {};
+  }
+  const AdaptationCounts& counts() const { return counts_; }
+
+ private:
+  AdaptationCounts counts_;
+};
+
+// The last chunk is never trained on, so a text of one chunk is only scored.
+void WarnOfNoUpdates(const RunFacts& facts, std::span<const EvalStep> steps) {
+  const bool trains = std::any_of(steps.begin(), steps.end(), [](const EvalStep& step) {
+    return step.kind == EvalStep::Kind::kTrain;
+  });
+  if (trains) return;
+  Warn(fmt::format(
+      "test-time training makes no update: a chunk is trained on only if more text follows it, and "
+      "this text has {} targets, a chunk {} (--ttt-chunk)",
+      Grouped(facts.targets), Grouped(facts.ttt->chunk_tokens)));
+}
+
 struct Network {
   std::unique_ptr<schema::ProgramT> program;
   TensorSet weights;
   ByteTable byte_table;
+  Provenance provenance;
   Limits limits;
 };
 
@@ -194,18 +227,26 @@ Result<Network> LoadNetwork(const RunFlags& flags, RunFacts& facts) {
   network.program = std::move(packed.program);
   GOLF_ASSIGN(network.weights, TensorSet::From(*network.program, artifact.tensors()));
   network.byte_table = artifact.byte_table();
+  network.provenance = artifact.provenance();
   GOLF_ASSIGN(network.limits, MeasureLimits(flags.limits, artifact));
   return network;
 }
 
-Result<TokenStream> LoadStream(const RunFlags& flags, const Network& network, RunFacts& facts) {
-  std::vector<std::string> paths;
-  for (const std::string& argument : flags.shards) {
-    GOLF_ASSIGN(const std::vector<std::string> files, ListShards(argument));
-    paths.insert(paths.end(), files.begin(), files.end());
-  }
+Result<TokenStream> LoadStream(const RunFlags& flags, const Network& network, size_t rank,
+                               RunFacts& facts) {
+  GOLF_ASSIGN(const std::vector<std::string> paths, ListShards(flags.shards, Split::kValidation));
   GOLF_ASSIGN(TokenStream stream,
               TokenStream::Open(paths, network.program->vocab_size, flags.limit_tokens));
+  GOLF_TRY(CheckTokenizerOf(stream.shards(),
+                            NamedTokenizer{facts.tokenizer_sha256, facts.artifact_path}));
+  GOLF_TRY(
+      CheckApart(stream.shards(), network.provenance.training_shards,
+                 "which the artifact was trained on; a score needs text that it has not seen"));
+  GOLF_TRY(
+      CheckApart(stream.shards(), network.provenance.calibration_shards,
+                 "which its codes were calibrated on; a score needs text that it has not seen"));
+  if (const std::string other = OtherSplit(paths, Split::kValidation); rank == 0 && !other.empty())
+    Warn(other);
   if (facts.rule.tail != Tail::kOnce) GOLF_TRY(stream.CutToWholeWindows(facts.rule.length));
   facts.shards = stream.shards();
   facts.stream_tokens = stream.tokens().size();
@@ -227,6 +268,13 @@ void PrintReport(const RunFacts& facts, const RunResult& result) {
         Duration(result.scoring_seconds),
         Rate(static_cast<double>(sums.targets) / result.scoring_seconds),
         Duration(result.startup_seconds), Grouped(result.peak_memory_bytes));
+  if (result.adaptation) {
+    const Result<TttOptions> preset = TttPreset(facts.ttt->preset);
+    const bool as_published = preset.ok() && *preset == *facts.ttt;
+    Print("ttt       preset {}{}: {} updates in {} of {} chunks\n", facts.ttt->preset,
+          as_published ? "" : " with other settings", Grouped(result.adaptation->updates),
+          Grouped(result.adaptation->trained_chunks), Grouped(result.adaptation->chunks));
+  }
   if (!result.audit_head_sha256.empty()) Print("audit     head {}\n", result.audit_head_sha256);
 }
 
@@ -279,7 +327,7 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
             "--protocol reference-all is for scores without test-time training; with --ttt the "
             "reference scripts have the windows of --protocol reference"};
   }
-  GOLF_ASSIGN(const TokenStream stream, LoadStream(flags, network, facts));
+  GOLF_ASSIGN(const TokenStream stream, LoadStream(flags, network, group.rank(), facts));
   GOLF_TRY(CheckSameInputs(facts, group));
   GOLF_ASSIGN(const WindowList windows, MakeWindows(facts.rule, stream.targets()));
 
@@ -289,6 +337,7 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
   const std::vector<EvalStep> steps =
       facts.ttt ? ScoreFirst(windows, stream.targets(), facts.rule.length, *facts.ttt)
                 : ScoreOnly(windows);
+  if (facts.ttt && group.rank() == 0) WarnOfNoUpdates(facts, steps);
   const Evaluation evaluation{stream, network.byte_table, windows, steps};
   const ScorerOptions scoring{facts.rule, flags.batch, flags.precision};
   if (!flags.checks.names.empty()) {
@@ -309,7 +358,8 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
     GOLF_ASSIGN(audit, AuditLog::Create(flags.audit, facts));
   }
   std::optional<ProgressObserver> progress(std::in_place, flags, facts, windows, steps);
-  std::vector<EvalObserver*> observers = {&*progress};
+  AdaptationCounter adaptation;
+  std::vector<EvalObserver*> observers = {&*progress, &adaptation};
   std::optional<PatientObserver> patient;
   if (audit != nullptr) observers.push_back(&patient.emplace(*audit));
 
@@ -321,6 +371,7 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
   if (group.rank() > 0) return {};  // what follows is rank 0's to say
   result.scoring_seconds = SecondsSince(start);
   result.peak_memory_bytes = PeakMemoryBytes();
+  if (facts.ttt) result.adaptation = adaptation.counts();
   Status audited = patient ? patient->failed() : Status();
   if (audit != nullptr && audited.ok()) audited = audit->Finish();
   if (audit != nullptr && audited.ok()) result.audit_head_sha256 = audit->head_sha256();

@@ -45,12 +45,18 @@ void AddFlags(CLI::App& app, Flags& f) {
       ->type_name("KEY=VALUE")
       ->expected(1)
       ->take_all();
-  input->add_option("--data", t.data, "Training shards: files, folders or globs")
+  input
+      ->add_option("--data", t.data,
+                   "Training shards: files, globs, or folders, which mean their *_train_* shards")
       ->type_name("PATH");
-  input->add_option("--val", t.validation, "Validation shards, likewise")->type_name("PATH");
+  input
+      ->add_option("--val", t.validation,
+                   "Validation shards: files, globs, or folders, which mean their *_val_* shards")
+      ->type_name("PATH");
   input
       ->add_option("--tokenizer", t.tokenizer,
-                   "SentencePiece model of the shards: for bits per byte, and for golf-pack")
+                   "SentencePiece model of the shards: for bits per byte, and for golf-pack; "
+                   "default: tokenizer.model beside the shards")
       ->type_name("MODEL");
   input->add_option("--init", t.init, "Start from these weights")->type_name("SAFETENSORS");
   input->add_flag("--skip-bad-shards", t.skip_bad_shards,
@@ -170,6 +176,7 @@ class Reporter : public TrainingObserver {
   }
 
   void Noted(const std::string& text) override { Say(text); }
+  void Warned(const std::string& text) override { Warn(text); }
 
   void Finish() {
     if (progress_ && summary_.last) progress_->Finish();
@@ -210,9 +217,9 @@ Status Evaluate(const Flags& f, ProcessGroup& group) {
   GOLF_ASSIGN(const EvaluatedWeights evaluated,
               EvaluateWeights(
                   *kernels, options, [] { return !StopRequested(); }, group));
-  for (const std::string& note : evaluated.notes) {
-    if (group.rank() == 0) Warn(note);
-  }
+  for (const std::string& warning :
+       group.rank() == 0 ? evaluated.warnings : std::vector<std::string>())
+    Warn(warning);
   const nlohmann::ordered_json result = DescribeEvaluation(evaluated);
   PrintText(f.output.json ? DumpJson(result, 2) + "\n" : EvaluationText(evaluated));
   return {};

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "artifact/artifact.h"
+#include "artifact/dataset.h"
 #include "artifact/token_shard.h"
 #include "runtime/verify_audit.h"
 
@@ -15,13 +16,13 @@ Result<AuditEvidence> EvidenceOf(const InspectAuditFlags& flags) {
   AuditEvidence evidence;
   evidence.artifact_path = flags.artifact;
   evidence.receipt_path = flags.receipt;
-  for (const std::string& argument : flags.shards) {
-    GOLF_ASSIGN(const std::vector<std::string> files, ListShards(argument));
-    evidence.shard_paths.insert(evidence.shard_paths.end(), files.begin(), files.end());
-  }
+  GOLF_ASSIGN(evidence.shard_paths, ListShards(flags.shards, Split::kValidation));
   if (!flags.artifact.empty()) {
     GOLF_ASSIGN(const Artifact artifact, Artifact::Read(flags.artifact));
     evidence.byte_table = artifact.byte_table();
+    std::vector<ShardFacts> shards;
+    for (const std::string& path : evidence.shard_paths) shards.push_back({path, {}, 0});
+    GOLF_TRY(CheckTokenizerOf(shards, NamedTokenizer{artifact.tokenizer_sha256(), flags.artifact}));
   }
   return evidence;
 }
@@ -69,9 +70,10 @@ CLI::App* AddInspectAudit(CLI::App& app, InspectAuditFlags& flags) {
                    "The artifact that was scored: has to be the one of the log")
       ->type_name("FILE");
   verify
-      ->add_option("--shards", flags.shards,
-                   "The token shards, in order: have to be those of the log; with --artifact bytes "
-                   "are counted again")
+      ->add_option(
+          "--shards", flags.shards,
+          "The token shards, in order (a folder means its *_val_* shards): have to be those "
+          "of the log; with --artifact bytes are counted again")
       ->type_name("SHARDS...");
   verify->add_option("--receipt", flags.receipt, "The receipt: has to tell of this log")
       ->type_name("FILE");

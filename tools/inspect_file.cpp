@@ -6,6 +6,7 @@
 #include "artifact/file.h"
 #include "artifact/file_kind.h"
 #include "artifact/safetensors.h"
+#include "artifact/shard_facts.h"
 #include "runtime/packed_network.h"
 #include "runtime/program.h"
 #include "runtime/weights.h"
@@ -51,6 +52,24 @@ void PrintTokenizer(const TokenizerInfo& tokenizer) {
   Print("tokenizer     {} pieces, sha256 {}\n", tokenizer.byte_table.size(), tokenizer.sha256);
 }
 
+void PrintShards(const char* what, std::span<const ShardFacts> shards) {
+  for (const ShardFacts& shard : shards) {
+    Print("{:<14}{}: {} tokens, sha256 {}\n", what, shard.path, Grouped(shard.tokens),
+          shard.sha256);
+    what = "";
+  }
+}
+
+// null where it is not known which they were.
+ordered_json ShardsJson(std::span<const ShardFacts> shards) {
+  if (shards.empty()) return nullptr;
+  ordered_json json = ordered_json::array();
+  for (const ShardFacts& shard : shards) {
+    json.push_back({{"name", shard.path}, {"sha256", shard.sha256}, {"tokens", shard.tokens}});
+  }
+  return json;
+}
+
 void PrintVerdict(const InspectFlags& f) {
   if (f.verify)
     Print("\nverified: structure, every checksum, and that the weights are the network's\n");
@@ -79,7 +98,9 @@ Status InspectArtifact(const InspectFlags& f) {
     json["provenance"] = {{"producer", made.producer},
                           {"packing", made.packing},
                           {"weights", made.weights},
-                          {"step", made.step}};
+                          {"step", made.step},
+                          {"training_shards", ShardsJson(made.training_shards)},
+                          {"calibration_shards", ShardsJson(made.calibration_shards)}};
     json.update(ToJson(report));
     if (f.compare_xz) json["xz"] = ToJson(CompareXz(artifact, report));
     AddBudget(budget, json);
@@ -89,8 +110,11 @@ Status InspectArtifact(const InspectFlags& f) {
           artifact.content_hash());
     PrintNetwork(network);
     PrintTokenizer(artifact.tokenizer());
-    Print("made by       {}: packing {} of {} weights, step {}\n\n", made.producer, made.packing,
+    Print("made by       {}: packing {} of {} weights, step {}\n", made.producer, made.packing,
           made.weights, made.step);
+    PrintShards("trained on", made.training_shards);
+    PrintShards("calibrated on", made.calibration_shards);
+    Print("\n");
     PrintTree(LeavesOf(report));
     Print("\n");
     PrintGroups(report);
@@ -107,6 +131,8 @@ void PrintCheckpoint(const Checkpoint& checkpoint, const ordered_json& network) 
   Print("checkpoint    {}: {} bytes\n", checkpoint.path(), Grouped(checkpoint.file_bytes()));
   PrintNetwork(network);
   PrintTokenizer(contents.tokenizer);
+  PrintShards("trained on", contents.training_shards);
+  PrintShards("validated on", contents.validation_shards);
   for (const auto& [name, value] : contents.integers) Print("{:<13} {}\n", name, value);
   for (const auto& [name, value] : contents.reals) Print("{:<13} {}\n", name, value);
   for (const TensorGroup& group : contents.groups) {
@@ -129,6 +155,8 @@ ordered_json CheckpointJson(const Checkpoint& checkpoint, const ordered_json& ne
   json["description_bytes"] = checkpoint.description_bytes();
   json["network"] = network;
   json["tokenizer_sha256"] = contents.tokenizer.sha256;
+  json["training_shards"] = ShardsJson(contents.training_shards);
+  json["validation_shards"] = ShardsJson(contents.validation_shards);
   json["integers"] = contents.integers;
   json["reals"] = contents.reals;
   json["groups"] = ordered_json::array();

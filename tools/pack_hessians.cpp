@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "artifact/token_shard.h"
+#include "artifact/dataset.h"
+#include "artifact/shard_facts.h"
 #include "kernels/table.h"
 #include "runtime/calibrate.h"
 #include "runtime/generate.h"
@@ -14,18 +15,29 @@
 namespace golf {
 namespace {
 
+struct CalibrationText {
+  std::vector<int32_t> ids;        // (windows, T)
+  std::vector<ShardFacts> shards;  // that were read
+};
+
 // Windows of T tokens, one behind the other with a token between them, as the reference reads its samples; as many as
 // there are.
-Result<std::vector<int32_t>> ReadWindows(const std::string& shards, size_t windows, size_t length) {
-  GOLF_ASSIGN(const std::vector<std::string> paths, ListShards(shards));
-  std::vector<int32_t> text, ids;
+Result<CalibrationText> ReadWindows(const std::string& shards, size_t windows, size_t length) {
+  GOLF_ASSIGN(const std::vector<std::string> paths, ListShards({&shards, 1}, Split::kTrain));
+  if (const std::string other = OtherSplit(paths, Split::kTrain); !other.empty())
+    Warn(other + "; codes that are chosen by it must not be scored on it");
+  CalibrationText read;
+  std::vector<int32_t> text;
+  std::vector<int32_t>& ids = read.ids;
   for (const std::string& path : paths) {
     GOLF_ASSIGN(const TokenShard shard, TokenShard::Open(path));
+    read.shards.push_back(FactsOf({&shard, 1}).front());
     const size_t wanted = windows * (length + 1) - text.size();
     const auto tokens = shard.tokens().first(std::min(wanted, shard.tokens().size()));
     text.insert(text.end(), tokens.begin(), tokens.end());
     if (text.size() == windows * (length + 1)) break;
   }
+  GOLF_TRY(CheckEachOnce(read.shards));
   for (size_t at = 0; at + length <= text.size(); at += length + 1) {
     const auto from = text.begin() + static_cast<ptrdiff_t>(at);
     ids.insert(ids.end(), from, from + static_cast<ptrdiff_t>(length));
@@ -34,7 +46,15 @@ Result<std::vector<int32_t>> ReadWindows(const std::string& shards, size_t windo
     return Status{Code::kBadData, fmt::format("{}: {} tokens, and a window of calibration needs {}",
                                               shards, text.size(), length)};
   }
-  return ids;
+  return read;
+}
+
+// Text of the network's tokenizer, and none that it is validated on.
+Status CheckText(const CalibrationText& text, const PackInput& input) {
+  GOLF_TRY(
+      CheckTokenizerOf(text.shards, NamedTokenizer{input.tokenizer.sha256, input.tokenizer_path}));
+  return CheckApart(text.shards, input.validation_shards,
+                    "which the network was validated on; calibration needs other text");
 }
 
 // Tells a progress line about tokens; ends with a stop signal.
@@ -50,7 +70,7 @@ Result<HessianSet> Calibrate(const HessianFlags& flags, const PackInput& input,
   GOLF_ASSIGN(const auto program, ParseProgram(input.program));
   GOLF_ASSIGN(const KernelTable* kernels, CpuKernels());
   const size_t length = program->window;
-  std::vector<int32_t> ids;
+  CalibrationText text;
   if (flags.calibrate == kCalibrateSelf) {
     Progress progress("generating", flags.windows * length, "tokens", output);
     GenerateOptions options;
@@ -58,17 +78,20 @@ Result<HessianSet> Calibrate(const HessianFlags& flags, const PackInput& input,
     options.length = length;
     options.seed = flags.seed;
     options.precision = flags.precision;
-    GOLF_ASSIGN(ids, Generate(*kernels, *program, input.weights, options, Reporting(progress)));
+    GOLF_ASSIGN(text.ids,
+                Generate(*kernels, *program, input.weights, options, Reporting(progress)));
   } else {
-    GOLF_ASSIGN(ids, ReadWindows(flags.calibrate, flags.windows, length));
+    GOLF_ASSIGN(text, ReadWindows(flags.calibrate, flags.windows, length));
+    GOLF_TRY(CheckText(text, input));
   }
-  Progress progress("calibrating", ids.size(), "tokens", output);
+  Progress progress("calibrating", text.ids.size(), "tokens", output);
   CalibrationOptions options;
   options.length = length;
   options.precision = flags.precision;
-  GOLF_ASSIGN(HessianSet hessians, CollectHessians(*kernels, *program, input.weights, ids, options,
-                                                   Reporting(progress)));
+  GOLF_ASSIGN(HessianSet hessians, CollectHessians(*kernels, *program, input.weights, text.ids,
+                                                   options, Reporting(progress)));
   hessians.source = flags.calibrate;
+  hessians.shards = std::move(text.shards);
   hessians.program = input.program;
   return hessians;
 }
@@ -81,8 +104,8 @@ void AddHessianFlags(CLI::App& app, HessianFlags& flags) {
   auto* group = app.add_option_group("Calibration");
   group
       ->add_option("--calibrate", flags.calibrate,
-                   "Choose codes by GPTQ, with Hessians of these token shards, or of text that the "
-                   "network writes itself")
+                   "Choose codes by GPTQ, with Hessians of these token shards (a folder means its "
+                   "*_train_* shards), or of text that the network writes itself")
       ->type_name("SHARDS|self");
   AddCount(*group, "--calibrate-windows", flags.windows,
            "Windows of calibration text, each as long as the network's", {1, 65536})

@@ -28,6 +28,7 @@ Status LoadWeights(const std::string& path, const schema::ProgramT& program,
 Status LoadTokenizer(const PackInputFlags& flags, const schema::ProgramT& program,
                      PackInput& input) {
   const bool carried = input.tokenizer.byte_table.size() > 0;
+  input.tokenizer_path = flags.tokenizer.empty() ? flags.path : flags.tokenizer;
   if (flags.tokenizer.empty() && !carried) {
     return {Code::kUsage,
             flags.path + " names no tokenizer; give its SentencePiece model with --tokenizer"};
@@ -67,6 +68,8 @@ Result<PackInput> FromCheckpoint(const PackInputFlags& flags) {
       return Status{Code::kBadData, flags.path + ": elapsed_ms: no training took such a time"};
     input.train_seconds = elapsed->second / 1000;
   }
+  input.training_shards = contents.training_shards;
+  input.validation_shards = contents.validation_shards;
   auto program = ParseProgram(input.program);
   if (!program.ok()) return AddPath(flags.path, program.status());
   input.recipe = (*program)->name;

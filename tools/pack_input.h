@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "artifact/shard_facts.h"
 #include "artifact/tokenizer_info.h"
 #include "kernels/base/status.h"
 #include "runtime/weights.h"
@@ -24,10 +25,13 @@ struct PackInput {
   std::string recipe;            // the name in it
   TensorSet weights;             // in program order, complete
   TokenizerInfo tokenizer;
-  std::string weights_name;  // "ema", "raw", "swa", "safetensors"
+  std::string tokenizer_path;  // the file that it came from
+  std::string weights_name;    // "ema", "raw", "swa", "safetensors"
   uint64_t step = 0;
   std::vector<std::string> notes;       // on tensors that were not taken as they stood in the file
   std::optional<double> train_seconds;  // of its steps; safetensors do not say
+  // Of the checkpoint; empty: not known.
+  std::vector<ShardFacts> training_shards = {}, validation_shards = {};
 };
 
 // kUsage if a flag is missing or does not belong to this kind of input; kBadData if the weights are not the program's.

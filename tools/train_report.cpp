@@ -48,7 +48,7 @@ Result<Json> DescribePlan(const TrainingRun& run) {
   plan["windows_per_pass"] = batch.micro_windows;
   plan["window"] = recipe.network.window;
   plan["stream_tokens"] = run.stream().tokens();
-  plan["shards"] = run.stream().shards();
+  plan["shards"] = run.stream().shards().size();
   plan["peak_bytes"] = peak_bytes;
   plan["pass_bytes"] = trainer.executor().arena_bytes();
   plan["weights"] = Json::array();
@@ -155,6 +155,7 @@ Json DescribeEvaluation(const EvaluatedWeights& evaluated) {
   result["recipe"] = evaluated.recipe;
   result["weights"] = evaluated.weights;
   result["parameters"] = evaluated.parameters;
+  result["tokenizer"] = evaluated.tokenizer.empty() ? Json(nullptr) : Json(evaluated.tokenizer);
   result["loss_nats"] = evaluated.result.loss_nats;
   if (evaluated.result.bits_per_byte) result["bits_per_byte"] = *evaluated.result.bits_per_byte;
   result["targets"] = evaluated.result.targets;
@@ -167,7 +168,9 @@ std::string EvaluationText(const EvaluatedWeights& evaluated) {
   if (evaluated.result.bits_per_byte) {
     text += fmt::format(", {:.6f} bits per byte", *evaluated.result.bits_per_byte);
   }
-  return text + fmt::format(", {} targets\n", Grouped(evaluated.result.targets));
+  text += fmt::format(", {} targets\n", Grouped(evaluated.result.targets));
+  return evaluated.tokenizer.empty() ? text
+                                     : text + fmt::format("tokenizer: {}\n", evaluated.tokenizer);
 }
 
 uint64_t PeakResidentBytes() {

@@ -11,6 +11,7 @@
 #include "artifact/tokenizer_info.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
+#include "trainer/choose_tokenizer.h"
 #include "trainer/import_weights.h"
 #include "trainer/network.h"
 #include "trainer/recipe.h"
@@ -26,6 +27,7 @@ struct Source {
   std::string name;
   TokenizerInfo tokenizer;
   std::vector<std::string> notes;
+  std::vector<ShardFacts> training_shards;
 };
 
 Status In(const std::string& path, const Status& status) {
@@ -61,6 +63,7 @@ Result<Source> FromCheckpoint(const EvaluationOptions& o) {
     return Status(Code::kUsage, fmt::format("{} has no {} weights", o.path, source.name));
   }
   source.tokenizer = contents.tokenizer;
+  source.training_shards = contents.training_shards;
   GOLF_TRY(TakeWeights(o.path, tensors, source));
   return source;
 }
@@ -83,25 +86,6 @@ Result<Source> FromSafetensors(const EvaluationOptions& o) {
   return source;
 }
 
-// Bits per byte need a tokenizer; where both file and flag have one they must agree, with each other and the network.
-Status TakeTokenizer(const EvaluationOptions& o, Source& source) {
-  if (!o.tokenizer.empty()) {
-    GOLF_ASSIGN(TokenizerInfo given, ReadTokenizerInfo(o.tokenizer));
-    if (source.tokenizer.byte_table.size() > 0 && !(given == source.tokenizer)) {
-      return {Code::kUsage,
-              fmt::format("{} is not the tokenizer that {} was trained with", o.tokenizer, o.path)};
-    }
-    source.tokenizer = std::move(given);
-  }
-  const size_t pieces = source.tokenizer.byte_table.size();
-  if (pieces > 0 && pieces != source.program->vocab_size) {
-    return {Code::kUsage, fmt::format("the tokenizer has {} pieces, the network {}; they have to "
-                                      "agree",
-                                      pieces, source.program->vocab_size)};
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<EvaluatedWeights> EvaluateWeights(const KernelTable& kernels, const EvaluationOptions& o,
@@ -110,24 +94,25 @@ Result<EvaluatedWeights> EvaluateWeights(const KernelTable& kernels, const Evalu
   GOLF_ASSIGN(const FileKind kind, KindOfWeights(o.path));
   GOLF_ASSIGN(Source source,
               kind == FileKind::kCheckpoint ? FromCheckpoint(o) : FromSafetensors(o));
-  GOLF_TRY(TakeTokenizer(o, source));
-
-  std::vector<std::string> shards;
-  for (const std::string& argument : o.validation) {
-    GOLF_ASSIGN(const std::vector<std::string> some, ListShards(argument));
-    shards.insert(shards.end(), some.begin(), some.end());
-  }
+  GOLF_ASSIGN(const std::vector<std::string> shards, ListShards(o.validation, Split::kValidation));
   const uint64_t limit = source.recipe.validation.max_tokens;
   GOLF_ASSIGN(TokenStream stream,
               TokenStream::Open(shards, source.program->vocab_size, limit == 0 ? 0 : limit + 1));
   GOLF_TRY(stream.CutToWholeWindows(source.program->window));
+  GOLF_TRY(CheckApart(stream.shards(), source.training_shards,
+                      "which the weights were trained on; validation needs other text"));
+  GOLF_ASSIGN(const ChosenTokenizer tokenizer,
+              ChooseTokenizer({o.tokenizer, &source.tokenizer, o.path, stream.shards(),
+                               source.program->vocab_size}));
 
   GOLF_TRY(group.CheckSame(std::as_bytes(stream.tokens()),
                            {Code::kBadData, "has another validation text than rank 0"}));
   GOLF_TRY(group.CheckSame(std::as_bytes(source.weights.all()),
                            {Code::kBadData, "has other weights than rank 0"}));
+  GOLF_TRY(group.CheckSame(std::as_bytes(std::span(tokenizer.info.sha256)),
+                           {Code::kBadData, "has another tokenizer than rank 0"}));
 
-  const ByteTable& bytes = source.tokenizer.byte_table;
+  const ByteTable& bytes = tokenizer.info.byte_table;
   const ValidationPass pass = {kernels,
                                *source.program,
                                stream,
@@ -138,8 +123,12 @@ Result<EvaluatedWeights> EvaluateWeights(const KernelTable& kernels, const Evalu
   EvaluatedWeights evaluated;
   evaluated.recipe = source.recipe.network.name;
   evaluated.weights = source.name;
-  evaluated.notes = std::move(source.notes);
+  evaluated.warnings = std::move(source.notes);
   evaluated.parameters = source.weights.parameter_count();
+  evaluated.tokenizer = tokenizer.path;
+  for (const std::string& warning : {OtherSplit(shards, Split::kValidation), tokenizer.warning}) {
+    if (!warning.empty()) evaluated.warnings.push_back(warning);
+  }
   GOLF_ASSIGN(evaluated.result, Validate(pass, source.weights, proceed));
   return evaluated;
 }

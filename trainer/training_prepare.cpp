@@ -4,25 +4,13 @@
 #include "runtime/calibrate.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
+#include "trainer/choose_tokenizer.h"
 #include "trainer/import_weights.h"
 #include "trainer/initialise.h"
 #include "trainer/saved_state.h"
 #include "trainer/training_run.h"
 
 namespace golf {
-namespace {
-
-Result<std::vector<std::string>> AllShards(const std::vector<std::string>& arguments) {
-  std::vector<std::string> paths;
-  for (const std::string& argument : arguments) {
-    GOLF_ASSIGN(const std::vector<std::string> some, ListShards(argument));
-    paths.insert(paths.end(), some.begin(), some.end());
-  }
-  return paths;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<TrainingRun>> TrainingRun::Prepare(const KernelTable& kernels,
                                                           TrainingOptions options,
                                                           TrainingObserver& observer,
@@ -117,45 +105,38 @@ Status TrainingRun::ChooseRecipe(const std::optional<Checkpoint>& checkpoint) {
 }
 
 Status TrainingRun::OpenTokens(const std::optional<Checkpoint>& checkpoint) {
-  if (!options_.tokenizer.empty()) {
-    GOLF_ASSIGN(tokenizer_, ReadTokenizerInfo(options_.tokenizer));
-  }
-  if (checkpoint && checkpoint->contents().tokenizer.byte_table.size() > 0) {
-    const TokenizerInfo& before = checkpoint->contents().tokenizer;
-    if (!options_.tokenizer.empty() && !(tokenizer_ == before)) {
-      return {Code::kUsage, fmt::format("{} is not the tokenizer of {} (SHA-256 {})",
-                                        options_.tokenizer, checkpoint->path(), before.sha256)};
-    }
-    tokenizer_ = before;
-  }
-  const size_t pieces = tokenizer_.byte_table.size();
-  if (pieces > 0 && pieces != recipe_.network.vocab_size) {
-    return {Code::kUsage,
-            fmt::format("the tokenizer has {} pieces, network.vocab_size is {}; they have to agree",
-                        pieces, recipe_.network.vocab_size)};
-  }
   GOLF_TRY(OpenStream());
-  if (options_.validation.empty()) return {};
-  GOLF_ASSIGN(const std::vector<std::string> shards, AllShards(options_.validation));
-  const uint64_t limit = recipe_.validation.max_tokens;
-  GOLF_ASSIGN(validation_,
-              TokenStream::Open(shards, recipe_.network.vocab_size, limit == 0 ? 0 : limit + 1));
-  return validation_->CutToWholeWindows(recipe_.network.window);
+  if (!options_.validation.empty()) GOLF_TRY(OpenValidation());
+  std::vector<ShardFacts> shards = stream_->shards();
+  if (validation_) {
+    shards.insert(shards.end(), validation_->shards().begin(), validation_->shards().end());
+  }
+  TokenizerSources sources{options_.tokenizer, nullptr, {}, shards, recipe_.network.vocab_size};
+  if (checkpoint) {
+    sources.carried = &checkpoint->contents().tokenizer;
+    sources.carrier = checkpoint->path();
+  }
+  GOLF_ASSIGN(ChosenTokenizer chosen, ChooseTokenizer(sources));
+  tokenizer_ = std::move(chosen.info);
+  if (!chosen.note.empty()) GOLF_TRY(Note(chosen.note));
+  return chosen.warning.empty() ? Status() : Warn(chosen.warning);
 }
 
 // The others open the shards that rank 0 did not skip, all of them.
 Status TrainingRun::OpenStream() {
   const uint32_t vocab_size = recipe_.network.vocab_size;
   if (group_.rank() == 0) {
-    GOLF_ASSIGN(const std::vector<std::string> data, AllShards(options_.data));
+    GOLF_ASSIGN(const std::vector<std::string> data, ListShards(options_.data, Split::kTrain));
+    if (const std::string other = OtherSplit(data, Split::kTrain); !other.empty())
+      GOLF_TRY(Warn(other));
     GOLF_ASSIGN(stream_, TrainingStream::Open(data, vocab_size, options_.skip_bad_shards));
     for (const Status& skipped : stream_->skipped()) {
       GOLF_TRY(Note(fmt::format("shard skipped: {}", skipped.message())));
     }
   }
   std::string opened;
-  for (const std::string& path : stream_ ? stream_->paths() : std::vector<std::string>()) {
-    opened.append(path).push_back('\0');
+  for (const ShardFacts& shard : stream_ ? stream_->shards() : std::vector<ShardFacts>()) {
+    opened.append(shard.path).push_back('\0');
   }
   GOLF_ASSIGN(opened, group_.OfRankZero(opened));
   if (group_.rank() == 0) return {};
@@ -165,6 +146,19 @@ Status TrainingRun::OpenStream() {
   }
   GOLF_ASSIGN(stream_, TrainingStream::Open(paths, vocab_size));
   return {};
+}
+
+Status TrainingRun::OpenValidation() {
+  GOLF_ASSIGN(const std::vector<std::string> shards,
+              ListShards(options_.validation, Split::kValidation));
+  if (const std::string other = OtherSplit(shards, Split::kValidation); !other.empty())
+    GOLF_TRY(Warn(other));
+  const uint64_t limit = recipe_.validation.max_tokens;
+  GOLF_ASSIGN(validation_,
+              TokenStream::Open(shards, recipe_.network.vocab_size, limit == 0 ? 0 : limit + 1));
+  GOLF_TRY(CheckApart(validation_->shards(), stream_->shards(),
+                      "which is trained on; validation needs other text"));
+  return validation_->CutToWholeWindows(recipe_.network.window);
 }
 
 Status TrainingRun::MakeTrainer(const std::optional<Checkpoint>& checkpoint) {
@@ -199,6 +193,7 @@ Status TrainingRun::Restore(const Checkpoint& checkpoint) {
                         "shards, or start anew from exported weights with --init",
                         checkpoint.path(), saved.stream_tokens, stream_->tokens())};
   }
+  GOLF_TRY(CheckSameShards(checkpoint));
   if (const Status loaded = trainer_->Load(saved.trainer); !loaded.ok()) {
     return {loaded.code(), fmt::format("{}: {}", checkpoint.path(), loaded.message())};
   }
@@ -213,15 +208,39 @@ Status TrainingRun::Restore(const Checkpoint& checkpoint) {
   return {};
 }
 
+// Training goes on in the text where it stopped; the validation text changes only figures.
+Status TrainingRun::CheckSameShards(const Checkpoint& checkpoint) {
+  const CheckpointContents& before = checkpoint.contents();
+  if (before.training_shards.empty()) {
+    return Warn(
+        fmt::format("{} has no hashes of its training shards; that --data names the same "
+                    "is taken on trust",
+                    checkpoint.path()));
+  }
+  if (const Status same = CheckSameText(before.training_shards, stream_->shards()); !same.ok()) {
+    return {same.code(),
+            fmt::format("{}: training read other shards, or in another order: {}; give the same "
+                        "shards, or start anew from exported weights with --init",
+                        checkpoint.path(), same.message())};
+  }
+  if (!validation_ || before.validation_shards.empty()) return {};
+  const Status same = CheckSameText(before.validation_shards, validation_->shards());
+  return same.ok() ? same
+                   : Warn(fmt::format("the validation text changed since the checkpoint: {}",
+                                      same.message()));
+}
+
 // Where the processes run on several machines, their files may not be the same.
 Status TrainingRun::CheckSameStart() {
   const auto same = [&](std::span<const std::byte> bytes, const char* what) {
     return group_.CheckSame(bytes,
                             {Code::kBadData, fmt::format("has another {} than rank 0", what)});
   };
-  const uint64_t tokens = stream_->tokens();
+  std::string shards;
+  for (const ShardFacts& shard : stream_->shards()) shards += shard.sha256;
   GOLF_TRY(same(std::as_bytes(std::span(recipe_.text)), "recipe"));
-  GOLF_TRY(same(std::as_bytes(std::span(&tokens, 1)), "training text"));
+  GOLF_TRY(same(std::as_bytes(std::span(shards)), "training text"));
+  GOLF_TRY(same(std::as_bytes(std::span(tokenizer_.sha256)), "tokenizer"));
   if (validation_) GOLF_TRY(same(std::as_bytes(validation_->tokens()), "validation text"));
   return CheckSameWeights();
 }
@@ -234,12 +253,23 @@ Status TrainingRun::StartLog() {
   return {};
 }
 
-// Notes from before the log is open are written when it opens.
 Status TrainingRun::Note(const std::string& text) {
   observer_.Noted(text);
+  return Log(text);
+}
+
+// What comes before the log is open is written when it opens.
+Status TrainingRun::Log(const std::string& text) {
   if (log_) return log_->Note(text);
   notes_.push_back(text);
   return {};
+}
+
+// Of several processes rank 0 warns.
+Status TrainingRun::Warn(const std::string& text) {
+  if (group_.rank() > 0) return {};
+  observer_.Warned(text);
+  return Log("warning: " + text);
 }
 
 Result<size_t> TrainingRun::PeakBytes() const {

@@ -155,6 +155,8 @@ Status TrainingRun::WriteCheckpoint() {
   contents.program = program;
   contents.recipe = recipe_.text;
   contents.tokenizer = tokenizer_;
+  contents.training_shards = stream_->shards();
+  if (validation_) contents.validation_shards = validation_->shards();
   SavedState state{trainer_->state(), recipe_.seed, cursor_, stream_->tokens(), elapsed_ms_, {}};
   if (collector_) state.hessians = collector_->state();
   WriteSavedState(state, contents);
@@ -256,6 +258,7 @@ Status TrainingRun::Calibrate() {
   GOLF_ASSIGN(HessianSet hessians, Hessians(*weights));
   calibration_seconds_ = hessians.seconds = MillisecondsSince(start) / 1000;
   hessians.source = fmt::format("{}", fmt::join(options_.data, " "));
+  hessians.shards = stream_->shards();
   hessians.program = SerialiseProgram(*program_);
   GOLF_TRY(WriteHessians(options_.hessians, hessians));
   observer_.Calibrated(hessians.tokens, calibration_seconds_);

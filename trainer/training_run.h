@@ -34,9 +34,11 @@ struct TrainingOptions {
   std::vector<std::string> overrides;   // "key=value", on top of the recipe
   std::vector<std::string> data;        // shard files, folders or globs
   std::vector<std::string> validation;  // likewise; may be empty
-  std::string tokenizer;  // SentencePiece model, for bits per byte and for packing; may be empty
-  std::string init;       // safetensors with the initial weights; may be empty
-  std::string out;  // output folder; empty: nothing is read from or written to disk (a dry run)
+  // SentencePiece model, for bits per byte and for packing; empty: the checkpoint's, else tokenizer.model beside the first
+  // training shard, if there is one.
+  std::string tokenizer;
+  std::string init;  // safetensors with the initial weights; may be empty
+  std::string out;   // output folder; empty: nothing is read from or written to disk (a dry run)
   StartMode start = StartMode::kNew;
   // Stop when this many steps are done, the schedule unchanged; 0: at its end.
   uint64_t stop_after_steps = 0;
@@ -73,6 +75,7 @@ class TrainingObserver {
   virtual void Validated(uint64_t /*step*/, const char* /*weights*/, const ValidationResult&) {}
   virtual void Saved(uint64_t /*step*/, const std::string& /*path*/) {}
   virtual void Noted(const std::string& /*text*/) {}
+  virtual void Warned(const std::string& /*text*/) {}  // what people have to see
 };
 
 class TrainingRun {
@@ -80,7 +83,8 @@ class TrainingRun {
   ~TrainingRun();
   // Opens everything and restores or makes the initial state. Keeps references to `kernels`, `observer` and `group`, whose
   // processes share each step. Rank 0 alone writes, and decides what depends on clocks and folders; the others read the
-  // checkpoint and the shards that it chose. kBadData if they do not start from the same.
+  // checkpoint and the shards that it chose. kBadData if they do not start from the same; if the shards were made with another
+  // tokenizer; if a shard is there twice, or in both texts; and if the checkpoint was trained on other shards.
   static Result<std::unique_ptr<TrainingRun>> Prepare(const KernelTable& kernels,
                                                       TrainingOptions options,
                                                       TrainingObserver& observer,
@@ -113,12 +117,16 @@ class TrainingRun {
   Status ChooseRecipe(const std::optional<Checkpoint>& checkpoint);
   Status OpenTokens(const std::optional<Checkpoint>& checkpoint);
   Status OpenStream();
+  Status OpenValidation();
   Status MakeTrainer(const std::optional<Checkpoint>& checkpoint);
   Status Restore(const Checkpoint& checkpoint);
+  Status CheckSameShards(const Checkpoint& checkpoint);
   Status CheckSameStart();
   Status CheckSameWeights();
   Status StartLog();
   Status Note(const std::string& text);
+  Status Warn(const std::string& text);
+  Status Log(const std::string& text);
 
   Status TrainStep();
   Status Save();

@@ -25,13 +25,9 @@ Result<TrainingStream> TrainingStream::Open(std::span<const std::string> paths, 
   if (stream.shards_.empty()) {
     return Status(Code::kBadData, fmt::format("no training tokens in {} shard(s)", paths.size()));
   }
+  stream.facts_ = FactsOf(stream.shards_);
+  GOLF_TRY(CheckEachOnce(stream.facts_));
   return stream;
-}
-
-std::vector<std::string> TrainingStream::paths() const {
-  std::vector<std::string> paths;
-  for (const TokenShard& shard : shards_) paths.push_back(shard.path());
-  return paths;
 }
 
 template <class Sink>

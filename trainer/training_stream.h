@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "artifact/shard_facts.h"
 #include "artifact/token_shard.h"
 #include "kernels/base/status.h"
 
@@ -17,13 +18,12 @@ namespace golf {
 class TrainingStream {
  public:
   // A shard that is damaged (header, size) or cannot be opened is an error that names it; with skip_bad it is left out
-  // and listed in skipped(). kBadData if nothing is left.
+  // and listed in skipped(). kBadData if nothing is left, or if two shards have the same content.
   static Result<TrainingStream> Open(std::span<const std::string> paths, uint32_t vocab_size,
                                      bool skip_bad = false);
 
   uint64_t tokens() const { return starts_.back(); }
-  size_t shards() const { return shards_.size(); }
-  std::vector<std::string> paths() const;  // of those that are read
+  const std::vector<ShardFacts>& shards() const { return facts_; }  // those that are read, in order
   const std::vector<Status>& skipped() const { return skipped_; }
 
   // The span at `position` (taken modulo tokens()) of ids.size() targets; ids and targets have the same size. kBadData
@@ -38,6 +38,7 @@ class TrainingStream {
 
   uint32_t vocab_size_;
   std::vector<TokenShard> shards_;
+  std::vector<ShardFacts> facts_;
   std::vector<uint64_t> starts_ = {
       0};  // stream position of each shard's first token, and the total
   std::vector<Status> skipped_;

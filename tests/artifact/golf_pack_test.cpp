@@ -11,6 +11,7 @@
 #include "artifact/artifact.h"
 #include "artifact/checkpoint.h"
 #include "artifact/safetensors.h"
+#include "artifact/shard_facts.h"
 #include "artifact/token_shard.h"
 #include "runtime/program.h"
 #include "runtime/weights.h"
@@ -247,6 +248,52 @@ TEST_F(GolfPack, CalibratesOnAShardOrOnItsOwnTextAndKeepsTheHessians) {
             " --set network.window=32 --dry-run --hessians " + hessians + " 2>&1");
   EXPECT_EQ(foreign.code, 2);
   EXPECT_THAT(foreign.text, HasSubstr("another network"));
+}
+
+// Validation text is no text to choose codes by.
+TEST_F(GolfPack, CalibratesOnTrainingTextOnlyAndRemembersIt) {
+  const std::string set = folder_ / "set";
+  fs::create_directory(set);
+  const auto write = [&](const std::string& name, uint16_t first) {
+    std::vector<uint16_t> tokens(600, 7);
+    tokens[0] = first;
+    EXPECT_TRUE(WriteTokenShard(set + name, tokens).ok());
+    const auto shard = TokenShard::Open(set + name);
+    return FactsOf({&*shard, 1}).front();
+  };
+  const ShardFacts train = write("/g_train_000000.bin", 1), val = write("/g_val_000000.bin", 2);
+  CheckpointContents contents;
+  contents.program = program_;
+  contents.tokenizer = *ReadTokenizerInfo(tokenizer_);
+  contents.groups = {{"weights", Views(weights_)}};
+  contents.training_shards = {train};
+  contents.validation_shards = {val};
+  ASSERT_TRUE(WriteCheckpoint(checkpoint_, contents).ok());
+  const std::string pack = "golf-pack " + checkpoint_ +
+                           " --preset int6 --level 1 --calibrate-windows 1 -o " + output_ +
+                           " --calibrate ";
+  ASSERT_EQ(Shell(pack + set).code, 0);
+  const auto artifact = Artifact::Read(output_);
+  ASSERT_TRUE(artifact.ok());
+  ASSERT_EQ(artifact->provenance().training_shards.size(), 1U);
+  EXPECT_EQ(artifact->provenance().training_shards[0].sha256, train.sha256);
+  ASSERT_EQ(artifact->provenance().calibration_shards.size(), 1U);
+  EXPECT_EQ(artifact->provenance().calibration_shards[0].sha256, train.sha256);
+
+  fs::copy_file(val.path, folder_ / "innocent.bin");
+  const Outcome refused = Shell(pack + (folder_ / "innocent.bin") + " 2>&1");
+  EXPECT_EQ(refused.code, 4);
+  EXPECT_THAT(refused.text, HasSubstr("the same text as g_val_000000.bin, which the network was "
+                                      "validated on"));
+  const ShardFacts unknown = write("/h_val_000000.bin", 3);
+  const Outcome warned = Shell(pack + unknown.path + " 2>&1");
+  EXPECT_EQ(warned.code, 0);
+  EXPECT_THAT(warned.text, HasSubstr("warning: " + unknown.path + " is a validation shard"));
+  std::ofstream(set + "/dataset.json")
+      << R"({"tokenizer": {"sha256": ")" << std::string(64, '8') << R"("}})";
+  const Outcome foreign = Shell(pack + set + " 2>&1");
+  EXPECT_EQ(foreign.code, 4);
+  EXPECT_THAT(foreign.text, HasSubstr("made with another tokenizer"));
 }
 
 TEST_F(GolfPack, FitsIntoABudgetAndSaysHow) {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "artifact/sha256.h"
 #include "artifact/token_shard.h"
 #include "runtime/verify_audit.h"
 #include "tests/runtime/made_up_text.h"
@@ -157,6 +158,107 @@ TEST_F(GolfRun, SaysWhatIsWrong) {
   expect(Run(net + " " + shard + " --audit /nonexistent/audit"), Code::kIo, "/nonexistent/audit");
   expect(Run(net + " " + shard + " --ttt-lr 1e30 --stride 16 --ttt-chunk 128"), Code::kBadNumbers,
          "chunk 0, epoch 1");
+}
+
+// Neither a name nor a copy makes a text another one.
+TEST_F(GolfRun, RefusesTheSameTextTwiceAndTextThatWasTrainedOn) {
+  namespace fs = std::filesystem;
+  const std::string net = Path("net.ptz") + " ", shard = Path("val_0.bin");
+  const auto refused = [](const std::string& arguments, const std::string& message) {
+    const ProgramOutput output = Run(arguments + " --plain --quiet");
+    EXPECT_EQ(output.exit_code, 4) << output.err;
+    EXPECT_THAT(output.err, HasSubstr(message));
+    EXPECT_EQ(output.out, "");
+  };
+  fs::create_hard_link(shard, Path("hard.bin"));
+  fs::create_symlink(shard, Path("soft.bin"));
+  fs::copy_file(shard, Path("copy.bin"));
+  for (const char* name : {"val_0.bin", "hard.bin", "soft.bin", "copy.bin"}) {
+    refused(net + shard + " " + Path(name), Path(name) + ": the same text as " + shard);
+  }
+  refused(net + shard + " " + shard + " --check coverage", "the same text as " + shard);
+  EXPECT_EQ(Run(net + shard + " " + shard + " --plain --quiet --limit-tokens 600").exit_code, 0)
+      << "the second is not read";
+
+  const auto program = BuildNetwork(test::SmallNetworkConfig(test::kVocab, 64));
+  const TensorSet weights = test::RandomWeights(*program);
+  const std::vector<ShardFacts> seen = {
+      {"golf_train_000000.bin", *Sha256OfFile(Path("copy.bin")), 600}};
+  test::WriteArtifact(Path("trained.ptz"), *program, test::Views(weights), test::MadeUpBytes(),
+                      "pr668", 3, seen);
+  test::WriteArtifact(Path("calibrated.ptz"), *program, test::Views(weights), test::MadeUpBytes(),
+                      "pr668", 3, {}, seen);
+  refused(Path("trained.ptz") + " " + Path("val_1.bin") + " " + shard,
+          shard + ": the same text as golf_train_000000.bin, which the artifact was trained on");
+  refused(Path("calibrated.ptz") + " " + shard, "which its codes were calibrated on");
+  EXPECT_EQ(Run(Path("trained.ptz") + " " + Path("val_1.bin") + " --plain --quiet").exit_code, 0);
+  const ProgramOutput inspected =
+      test::RunProgram("golf-inspect", Path("trained.ptz") + " --json", folder_);
+  EXPECT_EQ(json::parse(inspected.out)["provenance"]["training_shards"][0]["sha256"],
+            seen[0].sha256);
+}
+
+TEST_F(GolfRun, AFolderMeansItsValidationShards) {
+  namespace fs = std::filesystem;
+  const std::string set = Path("set");
+  fs::create_directory(set);
+  fs::copy_file(Path("val_1.bin"), set + "/golf_train_000000.bin");
+  fs::copy_file(Path("val_0.bin"), set + "/golf_val_000000.bin");
+  const auto score = [](const std::string& shards) {
+    const ProgramOutput output = Run(Path("net.ptz") + " " + shards + " --plain --json");
+    EXPECT_EQ(output.exit_code, 0) << output.err;
+    return json::parse(output.out, nullptr, false)["val_bpb"];
+  };
+  EXPECT_EQ(score(set), score(Path("val_0.bin")));
+  const ProgramOutput mixed = Run(Path("net.ptz") + " '" + set + "/*.bin' --plain");
+  EXPECT_EQ(mixed.exit_code, 2);
+  EXPECT_THAT(mixed.err, HasSubstr("one text takes shards of one split"));
+  const ProgramOutput other = Run(Path("net.ptz") + " " + set + "/golf_train_000000.bin --plain");
+  EXPECT_EQ(other.exit_code, 0);
+  EXPECT_THAT(other.err,
+              HasSubstr("warning: " + set + "/golf_train_000000.bin is a training shard"));
+
+  const auto describe = [&](char digit) {
+    std::ofstream(set + "/dataset.json")
+        << R"({"tokenizer": {"sha256": ")" << std::string(64, digit) << R"("}})";
+  };
+  describe('7');  // the artifact's
+  EXPECT_EQ(score(set), score(Path("val_0.bin")));
+  ASSERT_EQ(
+      Run(Path("net.ptz") + " " + set + " --plain --quiet --audit " + Path("set.audit")).exit_code,
+      0);
+  describe('8');
+  const ProgramOutput foreign = Run(Path("net.ptz") + " " + set + " --plain");
+  EXPECT_EQ(foreign.exit_code, 4);
+  EXPECT_THAT(foreign.err, HasSubstr("made with another tokenizer: " + set + "/dataset.json"));
+  const ProgramOutput verified = test::RunProgram(
+      "golf-inspect",
+      "verify " + Path("set.audit") + " --artifact " + Path("net.ptz") + " --shards " + set,
+      folder_);
+  EXPECT_EQ(verified.exit_code, 4);
+  EXPECT_THAT(verified.err, HasSubstr("made with another tokenizer"));
+}
+
+TEST_F(GolfRun, SaysWhatTestTimeTrainingDid) {
+  const std::string run = Path("net.ptz") + " " + Path("val_0.bin") + " --plain --quiet ";
+  const ProgramOutput none = Run(run + "--ttt");
+  EXPECT_EQ(none.exit_code, 0);
+  EXPECT_THAT(none.err, HasSubstr("warning: test-time training makes no update"));
+  EXPECT_THAT(none.err, HasSubstr("599 targets, a chunk 32,768"));
+  EXPECT_THAT(none.out, HasSubstr("ttt       preset pr668: 0 updates in 0 of 1 chunks\n"));
+
+  const std::string changed = "--ttt-preset pr598 --ttt-chunk 256 --ttt-epochs 2 --ttt-batch 3";
+  const ProgramOutput some = Run(run + changed);
+  EXPECT_EQ(some.err, "");
+  // Chunks of 256, 256 and 87 targets; the first two have 4 windows: 2 updates, 2 epochs.
+  EXPECT_THAT(
+      some.out,
+      HasSubstr("ttt       preset pr598 with other settings: 8 updates in 2 of 3 chunks\n"));
+  const ProgramOutput output = Run(run + changed + " --json");
+  const json receipt = json::parse(output.out);
+  EXPECT_EQ(receipt["ttt"]["preset"], "pr598");
+  EXPECT_EQ(receipt["adaptation"], (json{{"chunks", 3}, {"trained_chunks", 2}, {"updates", 8}}));
+  EXPECT_TRUE(json::parse(Run(run + "--json").out)["adaptation"].is_null());
 }
 
 TEST_F(GolfRun, AnEvaluationThatTakesTooLongIsScoredStillAndFailsUnlessToldToWarn) {

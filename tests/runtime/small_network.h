@@ -48,12 +48,15 @@ inline TensorSet RandomWeights(const schema::ProgramT& program, unsigned seed = 
 // Packs with a preset and writes the artifact; any error is a failed precondition of the test.
 inline void WriteArtifact(const std::string& path, const schema::ProgramT& program,
                           std::span<const TensorView> tensors, const ByteTable& bytes,
-                          const std::string& preset, int level = 3) {
+                          const std::string& preset, int level = 3,
+                          std::vector<ShardFacts> trained_on = {},
+                          std::vector<ShardFacts> calibrated_on = {}) {
   const std::vector<uint8_t> serialised = SerialiseProgram(program);
   const std::vector<EncodedTensor> encoded = *EncodeTensors(*FindPacking(preset), tensors);
   const TokenizerInfo tokenizer{std::string(64, '7'), bytes};
-  const auto file =
-      SerialiseArtifact({serialised, tokenizer, {"test", preset, "random", 0}, encoded}, level);
+  const Provenance provenance{
+      "test", preset, "random", 0, std::move(trained_on), std::move(calibrated_on)};
+  const auto file = SerialiseArtifact({serialised, tokenizer, provenance, encoded}, level);
   if (!WriteFileAtomically(path, file).ok()) std::abort();
 }
 

@@ -62,6 +62,14 @@ TEST_F(Evaluate, GivesTheLossesThatTrainingEndedWith) {
   EXPECT_EQ(Run()->result.loss_nats, losses_.at("ema"));
 }
 
+TEST_F(Evaluate, RefusesTextThatTheWeightsWereTrainedOn) {
+  std::filesystem::copy_file(folder_ + "/train.bin", folder_ + "/copy.bin");
+  options_.validation = {folder_ + "/copy.bin"};
+  const auto seen = EvaluateWeights(test::Kernels(), options_, [] { return true; });
+  EXPECT_EQ(seen.status().code(), Code::kBadData);
+  EXPECT_THAT(seen.status().message(), HasSubstr("copy.bin: the same text as train.bin"));
+}
+
 TEST_F(Evaluate, RefusesACheckpointOfAnotherNetwork) {
   options_.recipe = recipe_;
   options_.overrides = {"network.mlp_negative_slope=0.5"};  // the same weights, another function

@@ -25,11 +25,12 @@ using testing::HasSubstr;
 struct Observer : TrainingObserver {
   bool Proceed(uint64_t /*targets_done*/) override { return passes_left == 0 || --passes_left > 0; }
   void Noted(const std::string& text) override { notes.push_back(text); }
+  void Warned(const std::string& text) override { warnings.push_back(text); }
   void Validated(uint64_t step, const char* weights, const ValidationResult& result) override {
     validations.emplace_back(step, weights, result.loss_nats);
   }
   uint64_t passes_left = 0;  // 0: never stops
-  std::vector<std::string> notes;
+  std::vector<std::string> notes, warnings;
   std::vector<std::tuple<uint64_t, std::string, double>> validations;
 };
 
@@ -51,6 +52,7 @@ class Run : public testing::Test {
   }
   Status Train(const TrainingOptions& options) {
     observer_.notes.clear();
+    observer_.warnings.clear();
     observer_.validations.clear();
     auto run = TrainingRun::Prepare(test::Kernels(), options, observer_);
     return run.ok() ? (*run)->Run() : run.status();
@@ -181,6 +183,10 @@ TEST_F(Run, ProcessesWithoutTheSameStartDoNotTrain) {
   TrainingOptions other = options;
   other.overrides = {"train.seed=1"};
   refused(other, "rank 1 has another recipe than rank 0");
+  other = options;
+  other.validation = {folder_ + "/val2.bin"};
+  ASSERT_TRUE(WriteTokenShard(other.validation[0], test::TinyTokens(100, 9)).ok());
+  refused(other, "rank 1 has another validation text than rank 0");
 
   TrainingOptions exported = Options("exported");
   exported.export_path = folder_ + "/weights.safetensors";
@@ -368,7 +374,90 @@ TEST_F(Run, OtherNetworksAndOtherDataAreNotResumed) {
   ASSERT_FALSE(observer_.notes.empty());
   EXPECT_THAT(observer_.notes[0], HasSubstr("group.matrix.lr was 0.02, is 0.001"));
   options.data = {folder_ + "/val.bin"};
+  options.validation.clear();
   EXPECT_THAT(Train(options).message(), HasSubstr("300 tokens"));
+}
+
+TEST_F(Run, OtherDataOfTheSameLengthAndAnotherOrderAreNotResumed) {
+  const std::string a = folder_ + "/a.bin", b = folder_ + "/b.bin", c = folder_ + "/c.bin";
+  ASSERT_TRUE(WriteTokenShard(a, test::TinyTokens(150, 3)).ok());
+  ASSERT_TRUE(WriteTokenShard(b, test::TinyTokens(150, 4)).ok());
+  ASSERT_TRUE(WriteTokenShard(c, test::TinyTokens(150, 5)).ok());
+  TrainingOptions options = Options("out");
+  options.data = {a, b};
+  options.stop_after_steps = 3;
+  ASSERT_TRUE(Train(options).ok());
+  options.start = StartMode::kResume;
+  options.stop_after_steps = 4;
+  for (const auto& [other, name] : {std::pair(std::vector{a, c}, c), {std::vector{b, a}, a}}) {
+    options.data = other;
+    const Status refused = Train(options);
+    EXPECT_EQ(refused.code(), Code::kBadData);
+    EXPECT_THAT(refused.message(), HasSubstr("training read other shards, or in another order"));
+    EXPECT_THAT(refused.message(), HasSubstr(name.substr(name.rfind('/') + 1)));
+  }
+  fs::rename(b, folder_ + "/renamed.bin");
+  options.data = {a, folder_ + "/renamed.bin"};
+  EXPECT_TRUE(Train(options).ok()) << "the same text under another name";
+  EXPECT_TRUE(observer_.warnings.empty());
+  options.validation = {c};
+  options.stop_after_steps = 5;
+  EXPECT_TRUE(Train(options).ok());
+  ASSERT_EQ(observer_.warnings.size(), 1U);
+  EXPECT_THAT(observer_.warnings[0], HasSubstr("the validation text changed"));
+}
+
+// As checkpoints were before they held hashes.
+TEST_F(Run, ACheckpointWithoutHashesIsResumedWithAWarning) {
+  TrainingOptions options = Options("out");
+  options.stop_after_steps = 3;
+  ASSERT_TRUE(Train(options).ok());
+  const std::string path = options.out + "/step-00000003.ckpt";
+  {
+    const auto checkpoint = Checkpoint::Open(path);
+    ASSERT_TRUE(checkpoint.ok());
+    CheckpointContents old = checkpoint->contents();
+    EXPECT_EQ(old.training_shards.size(), 1U);
+    EXPECT_EQ(old.validation_shards.size(), 1U);
+    old.training_shards.clear();
+    old.validation_shards.clear();
+    ASSERT_TRUE(WriteCheckpoint(path, old).ok());
+  }
+  options.start = StartMode::kResume;
+  options.stop_after_steps = 4;
+  EXPECT_TRUE(Train(options).ok());
+  ASSERT_EQ(observer_.warnings.size(), 1U);
+  EXPECT_THAT(observer_.warnings[0], HasSubstr("no hashes of its training shards"));
+}
+
+TEST_F(Run, AShardIsInOneTextOnce) {
+  TrainingOptions options = Options("out");
+  fs::copy_file(folder_ + "/train.bin", folder_ + "/copy.bin");
+  const auto refused = [&](std::vector<std::string> data, std::vector<std::string> validation) {
+    options.data = std::move(data);
+    options.validation = std::move(validation);
+    const Status status = Train(options);
+    EXPECT_EQ(status.code(), Code::kBadData);
+    EXPECT_THAT(status.message(),
+                HasSubstr("copy.bin: the same text as " + folder_ + "/train.bin"));
+  };
+  refused({folder_ + "/train.bin"}, {folder_ + "/val.bin", folder_ + "/copy.bin"});
+  refused({folder_ + "/train.bin", folder_ + "/copy.bin"}, {folder_ + "/val.bin"});
+  EXPECT_FALSE(fs::exists(folder_ + "/out/step-00000003.ckpt"));
+}
+
+TEST_F(Run, AFolderMeansItsSplit) {
+  const std::string data = folder_ + "/data";
+  fs::create_directory(data);
+  ASSERT_TRUE(WriteTokenShard(data + "/g_train_000000.bin", test::TinyTokens(300, 1)).ok());
+  ASSERT_TRUE(WriteTokenShard(data + "/g_val_000000.bin", test::TinyTokens(100, 2)).ok());
+  ASSERT_TRUE(Train(Options("by_name")).ok());
+  const auto expected = observer_.validations;
+  TrainingOptions options = Options("by_folder");
+  options.data = options.validation = {data};
+  ASSERT_TRUE(Train(options).ok());
+  EXPECT_EQ(observer_.validations, expected);
+  ExpectSameState(Last("by_name"), Last("by_folder"));
 }
 
 TEST_F(Run, ABadNumberNamesTheLastGoodCheckpoint) {
