@@ -11,6 +11,7 @@
 #include "trainer/training_run.h"
 
 namespace golf {
+
 Result<std::unique_ptr<TrainingRun>> TrainingRun::Prepare(const KernelTable& kernels,
                                                           TrainingOptions options,
                                                           TrainingObserver& observer,
