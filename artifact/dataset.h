@@ -21,6 +21,10 @@ struct NamedTokenizer {
 // one that is damaged is kBadData.
 Status CheckTokenizerOf(std::span<const ShardFacts> shards, std::optional<NamedTokenizer> expected);
 
+// A sentence for a warning if a dataset.json beside one of the shards says that golf-data took documents whose bytes the
+// tokenizer does not count exactly (--approximate-bytes); else empty. kBadData if a dataset.json is damaged.
+Result<std::string> WarningOfMiscounts(std::span<const ShardFacts> shards);
+
 // tokenizer.model beside the shard; empty if there is none.
 std::string TokenizerModelBeside(const std::string& shard_path);
 

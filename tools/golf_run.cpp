@@ -247,6 +247,8 @@ Result<TokenStream> LoadStream(const RunFlags& flags, const Network& network, si
                  "which its codes were calibrated on; a score needs text that it has not seen"));
   if (const std::string other = OtherSplit(paths, Split::kValidation); rank == 0 && !other.empty())
     Warn(other);
+  GOLF_ASSIGN(const std::string miscounts, WarningOfMiscounts(stream.shards()));
+  if (rank == 0 && !miscounts.empty()) Warn(miscounts);
   if (facts.rule.tail != Tail::kOnce) GOLF_TRY(stream.CutToWholeWindows(facts.rule.length));
   facts.shards = stream.shards();
   facts.stream_tokens = stream.tokens().size();

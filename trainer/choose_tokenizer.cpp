@@ -57,6 +57,9 @@ Result<ChosenTokenizer> ChooseTokenizer(const TokenizerSources& from) {
     named = {chosen.info.sha256, chosen.path};
   }
   GOLF_TRY(CheckTokenizerOf(from.shards, std::move(named)));
+  GOLF_ASSIGN(const std::string miscounts, WarningOfMiscounts(from.shards));
+  if (!chosen.warning.empty() && !miscounts.empty()) chosen.warning += "; ";
+  chosen.warning += miscounts;
   return chosen;
 }
 

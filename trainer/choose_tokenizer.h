@@ -22,7 +22,7 @@ struct ChosenTokenizer {
   TokenizerInfo info;   // without pieces: there is none
   std::string path;     // the file that it came from
   std::string note;     // what was taken without being asked for; may be empty
-  std::string warning;  // why what lies beside the shards was not taken; may be empty
+  std::string warning;  // on files beside the shards: one not taken, bytes not exact; may be empty
 };
 
 // The given one, else the carried, else tokenizer.model beside the first shard. kUsage if the first two differ, or have

@@ -197,6 +197,22 @@ TEST_F(Dataset, NamesTheTokenizerOfItsShards) {
   EXPECT_TRUE(CheckTokenizerOf(std::vector{ShardFacts{folder_ / "a.bin", {}, 0}}, ours).ok());
 }
 
+TEST_F(Dataset, WarnsOfBytesThatAreNotExact) {
+  const auto warning_of = [&](const std::string& json) {
+    folder_.Write("dataset.json", json);
+    return WarningOfMiscounts(
+        std::vector{ShardFacts{folder_ / "a.bin", {}, 0}, ShardFacts{folder_ / "b.bin", {}, 0}});
+  };
+  EXPECT_EQ(*warning_of(Naming(ours_)), "");
+  EXPECT_EQ(*warning_of(R"({"format": 1, "miscounted_documents": 0})"), "");
+  EXPECT_EQ(*warning_of(R"({"format": 1, "miscounted_documents": 12})"),
+            folder_ / "dataset.json" +
+                ": the tokenizer does not count the bytes of 12 documents exactly, so bits per "
+                "byte are approximate");
+  EXPECT_EQ(warning_of(R"({"format": 1, "miscounted_documents": -1})").status().code(),
+            Code::kBadData);
+}
+
 TEST_F(Dataset, OfALinkIsThatOfItsTarget) {
   const TempFolder elsewhere;
   Of("a.bin", {1, 2, 3});
