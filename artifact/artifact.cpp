@@ -8,6 +8,7 @@
 #include "artifact/file_kind.h"
 #include "artifact/sha256.h"
 #include "artifact/stream_coder.h"
+#include "kernels/threads.h"
 
 namespace golf {
 namespace {
@@ -85,14 +86,13 @@ Status Artifact::ReadStreams(std::span<const uint8_t> bytes) {
 
   std::vector<std::vector<uint8_t>> decoded(streams_.size());
   std::vector<Status> results(streams_.size());
-#pragma omp parallel for schedule(dynamic) if (file_bytes_ >= kWorthThreads)
-  for (size_t i = 0; i < streams_.size(); ++i) {
+  ParallelTasks(streams_.size(), file_bytes_ >= kWorthThreads, [&](size_t i) {
     const size_t element_bytes = streams_[i].element_bytes;
     Result<std::vector<uint8_t>> r =
         DecodeStream(encoded[i], element_bytes, streams_[i].element_count * element_bytes);
     if (r.ok()) decoded[i] = std::move(*r);
     results[i] = r.status();
-  }
+  });
   for (size_t i = 0; i < results.size(); ++i) {
     if (!results[i].ok()) return Bad("stream " + std::to_string(i) + ": " + results[i].message());
   }
@@ -122,11 +122,10 @@ Status Artifact::ReadStreams(std::span<const uint8_t> bytes) {
 
 void Artifact::DequantiseAll() {
   weights_.resize(encoded_.size());
-#pragma omp parallel for schedule(dynamic) if (file_bytes_ >= kWorthThreads)
-  for (size_t i = 0; i < encoded_.size(); ++i) {
+  ParallelTasks(encoded_.size(), file_bytes_ >= kWorthThreads, [&](size_t i) {
     weights_[i].reset(new float[table_[i].element_count]);
     Dequantise(encoded_[i], {weights_[i].get(), table_[i].element_count});
-  }
+  });
 }
 
 std::vector<TensorView> Artifact::tensors() const {

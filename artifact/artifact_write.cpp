@@ -8,6 +8,7 @@
 #include "artifact/sha256.h"
 #include "artifact/stream_coder.h"
 #include "kernels/base/check.h"
+#include "kernels/threads.h"
 #include "schemas/artifact_generated.h"
 
 namespace golf {
@@ -40,18 +41,17 @@ class StreamAssignment {
 
   std::vector<RawStream> Encode(int level, StreamCache* cache) && {
     std::vector<Sha256Digest> keys(streams_.size());
-#pragma omp parallel for schedule(dynamic) if (total_bytes_ >= kWorthThreads)
-    for (size_t i = 0; i < streams_.size(); ++i) {
+    ParallelTasks(streams_.size(), total_bytes_ >= kWorthThreads, [&](size_t i) {
       RawStream& stream = streams_[i];
       if (cache != nullptr) {
         keys[i] = KeyOf(stream, level);
         if (const auto known = cache->find(keys[i]); known != cache->end()) {
           stream.encoded = known->second;
-          continue;
+          return;
         }
       }
       stream.encoded = EncodeStream(stream.decoded, stream.element_bytes, level);
-    }
+    });
     if (cache != nullptr) {
       for (size_t i = 0; i < streams_.size(); ++i) cache->emplace(keys[i], streams_[i].encoded);
     }

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "kernels/base/check.h"
+#include "kernels/threads.h"
 
 // Compiled with -ffp-contract=off and EIGEN_DONT_PARALLELIZE (CMakeLists.txt): codes must depend neither on the compiler's
 // taste nor on the number of threads. Threads share tiles of rows.
@@ -149,8 +150,7 @@ double QuadraticForm(const TensorView& tensor, std::span<const float> hessian, c
   const size_t n = tensor.data.size() / rows, tiles = (rows + kTileRows - 1) / kTileRows;
   GOLF_CHECK(hessian.empty() || hessian.size() == n * n);
   std::vector<double> sums(tiles);
-#pragma omp parallel for schedule(dynamic) if (tensor.data.size() >= kWorthThreads)
-  for (size_t tile = 0; tile < tiles; ++tile) {
+  ParallelTasks(tiles, tensor.data.size() >= kWorthThreads, [&](size_t tile) {
     const size_t first = tile * kTileRows, count = std::min(kTileRows, rows - first);
     const auto c = static_cast<Index>(count), w = static_cast<Index>(n);
     RowMajor x(c, w);
@@ -161,7 +161,7 @@ double QuadraticForm(const TensorView& tensor, std::span<const float> hessian, c
       const RowMajor product = x * ConstTile(hessian.data(), w, w);
       sums[tile] = product.cast<double>().cwiseProduct(x.cast<double>()).sum();
     }
-  }
+  });
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
@@ -211,12 +211,11 @@ Result<EncodedTensor> QuantiseWithFeedback(const TensorView& tensor,
   const size_t rows = tensor.shape[0], tiles = (rows + kTileRows - 1) / kTileRows;
   chosen.steps.resize(rows, chosen.steps[0]);  // where the tensor has one for all
   auto* codes = reinterpret_cast<int8_t*>(encoded.data.data());
-#pragma omp parallel for schedule(dynamic) if (tensor.data.size() >= kWorthThreads)
-  for (size_t tile = 0; tile < tiles; ++tile) {
+  ParallelTasks(tiles, tensor.data.size() >= kWorthThreads, [&](size_t tile) {
     const size_t first = tile * kTileRows;
     CodeTile(tensor, unpruned, first, std::min(kTileRows, rows - first), chosen.steps,
              settings.encoding, feedback, codes);
-  }
+  });
   return encoded;
 }
 

@@ -8,6 +8,7 @@
 
 #include "artifact/half.h"
 #include "kernels/base/check.h"
+#include "kernels/threads.h"
 
 // Compiled with -ffp-contract=off (CMakeLists.txt): a fused multiply-add would move codes.
 
@@ -124,6 +125,14 @@ size_t ScaledRows(const TensorView& tensor, const QuantiserSettings& settings) {
   return tensor.shape.size() < 2 ? 1 : settings.encoding.scale_count(tensor.shape);
 }
 
+// f(begin, end) for ranges of rows, shared among threads where the tensor is large enough.
+template <class F>
+void ForRows(size_t rows, const TensorView& tensor, const F& f) {
+  constexpr size_t kTogether = 16;
+  ParallelTasks((rows + kTogether - 1) / kTogether, tensor.data.size() >= kWorthThreads,
+                [&](size_t i) { f(i * kTogether, std::min(rows, (i + 1) * kTogether)); });
+}
+
 // Clips, steps and errors of every (row, candidate), row-major.
 struct Candidates {
   std::vector<float> clips, steps;
@@ -139,32 +148,32 @@ Candidates Examine(const TensorView& tensor, size_t rows, const QuantiserSetting
                std::vector<double>(rows * count), settings.encoding.scale_type};
   std::vector<float> largest(rows);  // magnitude of each row
   const float floor = tensor.shape.size() < 2 ? 0 : settings.floor_step;
-#pragma omp parallel if (tensor.data.size() >= kWorthThreads)
-  {
+  ForRows(rows, tensor, [&](size_t begin, size_t end) {
     std::vector<float> scratch;
-#pragma omp for schedule(static)
-    for (size_t r = 0; r < rows; ++r) {
+    for (size_t r = begin; r < end; ++r) {
       const std::span<const float> w = tensor.data.subspan(r * cols, cols);
       MagnitudeQuantiles(w, settings.clip_fractions, scratch, &c.clips[r * count]);
       largest[r] = scratch.back();
       for (size_t at = r * count; at < (r + 1) * count; ++at)
         c.steps[at] = std::max(c.clips[at] / settings.divisor, floor);
     }
-  }
+  });
   c.scale_type = TypeOfSteps(*std::max_element(c.steps.begin(), c.steps.end()), settings.encoding);
-#pragma omp parallel for schedule(static) if (tensor.data.size() >= kWorthThreads)
-  for (size_t r = 0; r < rows; ++r) {
-    const std::span<const float> w = tensor.data.subspan(r * cols, cols);
-    for (size_t at = r * count; at < (r + 1) * count; ++at) {
-      const float step = Storable(c.steps[at], c.scale_type, settings.encoding);
-      c.steps[at] = settings.stored_step == StoredStep::kNever ? step : Stored(step, c.scale_type);
-      if (count == 1) break;
-      // Below the floor all candidates of a row are one.
-      const bool same = at > r * count && c.steps[at] == c.steps[at - 1];
-      c.errors[at] =
-          same ? c.errors[at - 1] : SquaredError(w, largest[r], c.steps[at], lowest, highest);
+  ForRows(rows, tensor, [&](size_t begin, size_t end) {
+    for (size_t r = begin; r < end; ++r) {
+      const std::span<const float> w = tensor.data.subspan(r * cols, cols);
+      for (size_t at = r * count; at < (r + 1) * count; ++at) {
+        const float step = Storable(c.steps[at], c.scale_type, settings.encoding);
+        c.steps[at] =
+            settings.stored_step == StoredStep::kNever ? step : Stored(step, c.scale_type);
+        if (count == 1) break;
+        // Below the floor all candidates of a row are one.
+        const bool same = at > r * count && c.steps[at] == c.steps[at - 1];
+        c.errors[at] =
+            same ? c.errors[at - 1] : SquaredError(w, largest[r], c.steps[at], lowest, highest);
+      }
     }
-  }
+  });
   return c;
 }
 
@@ -235,11 +244,12 @@ Result<EncodedTensor> Quantise(const TensorView& tensor, const QuantiserSettings
   GOLF_ASSIGN(const RowSteps steps, ChooseSteps(tensor, settings));
   EncodedTensor encoded = WithSteps(tensor, settings, steps);
   const size_t rows = steps.steps.size(), cols = tensor.data.size() / rows;
-#pragma omp parallel for schedule(static) if (tensor.data.size() >= kWorthThreads)
-  for (size_t r = 0; r < rows; ++r) {
-    EncodeRow(tensor.data.subspan(r * cols, cols), steps.clips[r], steps.steps[r], settings,
-              &encoded.data[r * cols]);
-  }
+  ForRows(rows, tensor, [&](size_t begin, size_t end) {
+    for (size_t r = begin; r < end; ++r) {
+      EncodeRow(tensor.data.subspan(r * cols, cols), steps.clips[r], steps.steps[r], settings,
+                &encoded.data[r * cols]);
+    }
+  });
   return encoded;
 }
 

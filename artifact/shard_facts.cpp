@@ -5,6 +5,7 @@
 
 #include "artifact/sha256.h"
 #include "kernels/base/check.h"
+#include "kernels/threads.h"
 #include "schemas/shard_generated.h"
 
 namespace golf {
@@ -24,8 +25,8 @@ std::string FileName(const std::string& path) {
 
 std::vector<ShardFacts> FactsOf(std::span<const TokenShard> shards) {
   std::vector<Sha256Digest> digests(shards.size());
-#pragma omp parallel for schedule(dynamic) if (shards.size() > 1)
-  for (size_t i = 0; i < shards.size(); ++i) digests[i] = Sha256::OfMapped(shards[i].file());
+  ParallelTasks(shards.size(), true,
+                [&](size_t i) { digests[i] = Sha256::OfMapped(shards[i].file()); });
   std::vector<ShardFacts> facts;
   for (size_t i = 0; i < shards.size(); ++i)
     facts.push_back({shards[i].path(), ToHex(digests[i]), shards[i].tokens().size()});

@@ -1,6 +1,7 @@
 #include <zstd.h>
 
 #include <memory>
+#include <new>
 #include <string>
 
 #include "artifact/stream_coder.h"
@@ -48,6 +49,7 @@ Result<std::vector<uint8_t>> DecodeStream(std::span<const uint8_t> encoded, size
   std::vector<uint8_t> decoded(decoded_bytes);
   const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
                                                                    ZSTD_freeDCtx);
+  if (context == nullptr) throw std::bad_alloc();
   const size_t written = ZSTD_decompressDCtx(context.get(), decoded.data(), decoded.size(),
                                              encoded.data(), encoded.size());
   if (written != decoded_bytes) return bad(std::string("zstd: ") + ZSTD_getErrorName(written));

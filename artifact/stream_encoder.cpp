@@ -1,8 +1,10 @@
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <bit>
 #include <memory>
+#include <new>
 
 #include "artifact/stream_coder.h"
 #include "kernels/base/check.h"
@@ -24,6 +26,7 @@ std::vector<uint8_t> SplitPlanes(std::span<const uint8_t> elements, size_t eleme
 
 Context MakeContext(int level, size_t content_bytes, int shortest_match) {
   Context context(ZSTD_createCCtx(), ZSTD_freeCCtx);
+  if (context == nullptr) throw std::bad_alloc();
   const auto set = [&](ZSTD_cParameter parameter, int value) {
     GOLF_CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(context.get(), parameter, value)));
   };
@@ -52,6 +55,7 @@ std::vector<uint8_t> EncodePlanes(std::span<const uint8_t> planes, size_t plane_
     size_t left;
     do {
       left = ZSTD_compressStream2(context.get(), &out, &in, end);
+      if (ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation) throw std::bad_alloc();
       GOLF_CHECK(!ZSTD_isError(left) && out.pos < out.size);
     } while (left != 0);
   }

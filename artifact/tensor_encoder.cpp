@@ -6,6 +6,7 @@
 
 #include "artifact/prune.h"
 #include "kernels/base/check.h"
+#include "kernels/threads.h"
 
 namespace golf {
 
@@ -37,9 +38,9 @@ TensorEncoder::TensorEncoder(const Packing& packing, std::span<const TensorView>
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return hessians_[a].size() > hessians_[b].size(); });
   feedback_.resize(hessians_.size());
-#pragma omp parallel for schedule(dynamic) if (order.size() > 1)
-  for (size_t i = 0; i < order.size(); ++i)
+  ParallelTasks(order.size(), true, [&](size_t i) {
     feedback_[order[i]] = MakeColumnFeedback(hessians_[order[i]], options.gptq);
+  });
   for (Job& job : jobs_) {
     if (job.codes || job.tensor.shape.size() == 2)
       job.energy = OutputEnergy(job.tensor, HessianOf(job));

@@ -1,14 +1,13 @@
 #include "kernels/gemm.h"
 
+#include <new>
 #include <utility>
-
-#include "kernels/base/check.h"
 
 namespace golf {
 
 WholeProduct::WholeProduct(std::unique_ptr<Gemm> gemm)
     : gemm_(std::move(gemm)), memory_(AllocateAligned(bytes())) {
-  GOLF_CHECK(memory_ != nullptr);
+  if (memory_ == nullptr) throw std::bad_alloc();
 }
 
 void WholeProduct::Run(const void* a, const void* b, void* c) {

@@ -1,7 +1,7 @@
 // Tables of rotary position embeddings: the cosine and sine of position * f_j in float.
 //   f_j = 1 / base^(2j / rope_dims), j < rope_dims / 2.
-// Where T > train_length > 0, base is first multiplied by (T / train_length)^(rope_dims / (rope_dims - 2)); otherwise
-// bf16_frequencies rounds f_j to bfloat16.
+// Where the window W > train_length > 0, base is first multiplied by (W / train_length)^(rope_dims / (rope_dims - 2));
+// otherwise bf16_frequencies rounds f_j to bfloat16.
 // Source: Su et al. 2021; base scaling and the rounding as in PR 598 and PR 668.
 #pragma once
 #include <cstddef>
@@ -23,6 +23,7 @@ struct RopeTables {
   std::vector<float> cos, sin;  // (T, rope_dims / 2)
 };
 
-RopeTables MakeRopeTables(size_t window, const RopeSettings& settings);
+// Of the first `positions`, T, of a window of `window` tokens, W (0: as many).
+RopeTables MakeRopeTables(size_t positions, const RopeSettings& settings, size_t window = 0);
 
 }  // namespace golf

@@ -55,6 +55,7 @@ class ProgramExecutor final : public Executor {
     first_row_zero_.resize(plan_.batch);
 
     operands_.arena = arena_.get();
+    operands_.rope_length = options_.rope_length;
     operands_.weights = &weights_;
     operands_.trainable = options_.trainable;
     operands_.ids = ids_.data();
@@ -108,7 +109,7 @@ class ProgramExecutor final : public Executor {
              std::span<const int32_t> targets, std::span<float> nll) override {
     GOLF_CHECK(options_.mode == Mode::kScore);
     SetInputs(ids, first_row, targets);
-    for (const auto& forward : calls_.forward) forward();
+    RunForward();
     const std::span<const float> result = Nll();
     GOLF_CHECK(nll.size() == result.size());
     std::ranges::copy(result, nll.begin());
@@ -135,14 +136,14 @@ class ProgramExecutor final : public Executor {
     SetInputs(ids, {}, targets);
     operands_.gradients = &gradients;
     operands_.loss_gradient = loss_scale / static_cast<float>(targets_.size());
-    for (const auto& forward : calls_.forward) forward();
+    RunForward();
     double sum = 0;
     for (float x : Nll()) sum += x;
     for (size_t i = 0; i < row_gradients_.size(); ++i) {
       row_gradients_[i] =
           operands_.loss_gradient * static_cast<float>(FocalSlope(Nll()[i], options_.focal_gamma));
     }
-    for (size_t s = calls_.backward.size(); s-- > 0;) {
+    for (size_t s = calls_.backward.size(); s-- > 0 && !Stopped();) {
       if (calls_.backward[s]) calls_.backward[s]();
     }
     return sum / static_cast<double>(targets_.size());
@@ -152,7 +153,7 @@ class ProgramExecutor final : public Executor {
     GOLF_CHECK(options_.mode == Mode::kObserve);
     SetInputs(ids, {}, {});
     std::vector<float> inputs;
-    for (size_t s = 0; s < calls_.forward.size(); ++s) {
+    for (size_t s = 0; s < calls_.forward.size() && !Stopped(); ++s) {
       const schema::StepT& step = *program_.steps[s];
       if (observer && step.operation.type == schema::Operation::Linear) {
         const PlannedBuffer& buffer = plan_.buffers[plan_.steps[s].inputs[0]];
@@ -186,6 +187,12 @@ class ProgramExecutor final : public Executor {
 
  private:
   static constexpr bool kIsBf16 = sizeof(T) != sizeof(float);
+
+  bool Stopped() const { return options_.stop != nullptr && *options_.stop; }
+
+  void RunForward() {
+    for (size_t s = 0; s < calls_.forward.size() && !Stopped(); ++s) calls_.forward[s]();
+  }
 
   Status OutOfMemory() const {
     return {Code::kIo, fmt::format("out of memory: a pass of {} windows of {} tokens needs {} "
@@ -298,6 +305,7 @@ Result<std::unique_ptr<Executor>> Executor::Create(const KernelTable& kernels,
                                                    const ExecutorOptions& options) {
   ExecutorOptions o = options;
   if (o.length == 0) o.length = program.window;
+  if (o.rope_length == 0) o.rope_length = o.length;
   if (o.batch == 0 || o.scored_rows > o.length) {
     return Status(Code::kUsage, fmt::format("a batch of {} windows, {} of {} rows wanted", o.batch,
                                             o.scored_rows, o.length));

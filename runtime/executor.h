@@ -6,6 +6,7 @@
 //
 // The three share one forward, so what is trained is what is scored.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -33,10 +34,13 @@ struct ExecutorOptions {
   Precision precision = Precision::kFp32;
   size_t batch = 1;                  // windows, B
   size_t length = 0;                 // tokens per window, T; 0: the program's window
+  size_t rope_length = 0;            // of the window that rotary tables are made for; 0: length
   size_t scored_rows = 0;            // score: rows per window whose NLL is wanted, Q <= T; 0: all
   std::vector<bool> trainable = {};  // train: per weight; empty: all
   // train: > 0: the gradient is that of the focal loss, the mean of (1 - p)^focal_gamma nll, p = exp(-nll) (PR 1233: 2)
   double focal_gamma = 0;
+  // Looked at between the steps of a pass (null: never). Once it is true passes end early, and what they give means nothing.
+  const std::atomic<bool>* stop = nullptr;
 };
 
 // Fake quantisation of Linear weights (schema Linear.fake_quant) in forward and backward: per row

@@ -16,7 +16,9 @@ ExecutorOptions ScoreOptions(const ScorerOptions& options) {
   result.mode = Mode::kScore;
   result.precision = options.precision;
   result.batch = options.batch;
-  result.length = options.rule.length;
+  result.length = FittedTo(options.rule, options.targets).length;
+  result.rope_length = options.rule.length;
+  result.stop = options.stop;
   return result;
 }
 
@@ -43,12 +45,15 @@ Status CheckHasBytes(const TokenStream& text, const ByteTable& byte_table) {
 
 WindowScorer::WindowScorer(ExecutorFactory factory, const ScorerOptions& options,
                            ProcessGroup& group)
-    : options_(options), group_(&group), plans_(std::move(factory), ScoreOptions(options)) {}
+    : options_(options),
+      rows_(FittedTo(options.rule, options.targets)),
+      group_(&group),
+      plans_(std::move(factory), ScoreOptions(options)) {}
 
 // Two shapes only: all rows (the first window) or `stride` rows. A window with fewer targets to score runs like the
 // others; the rows behind its last target are not looked at.
 size_t WindowScorer::RowsOf(const Window& window) const {
-  return window.count > options_.rule.stride ? options_.rule.length : options_.rule.stride;
+  return window.count > rows_.stride ? rows_.length : rows_.stride;
 }
 
 size_t WindowScorer::NextBatch(std::span<const Window> windows) const {
@@ -73,7 +78,7 @@ Status WindowScorer::ScoreShare(const TokenStream& stream, std::span<const Windo
   scored_.assign(windows.begin(), windows.end());
   scored_nll_.clear();
   if (windows.empty()) return {};
-  const size_t batch = windows.size(), length = options_.rule.length, rows = RowsOf(windows[0]);
+  const size_t batch = windows.size(), length = rows_.length, rows = RowsOf(windows[0]);
   const std::span<const uint16_t> tokens = stream.tokens();
   ids_.assign(batch * length, 0);
   targets_.assign(batch * rows, 0);
@@ -88,6 +93,9 @@ Status WindowScorer::ScoreShare(const TokenStream& stream, std::span<const Windo
   }
   GOLF_ASSIGN(executor_, plans_.Get(batch, rows));
   executor_->Score(ids_, first_row_, targets_, rows_nll_);
+  if (options_.stop != nullptr && *options_.stop) {
+    return {Code::kInterrupted, "stopped by a signal; there is no score"};
+  }
   for (size_t b = 0; b < batch; ++b) {
     const auto begin = rows_nll_.begin() + b * rows;
     const auto bad =

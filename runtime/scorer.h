@@ -36,6 +36,8 @@ struct ScorerOptions {
   WindowRule rule;  // the windows given to Score() come from MakeWindows(rule, ...)
   size_t batch = 32;
   Precision precision = Precision::kFp32;
+  size_t targets = SIZE_MAX;  // of the longest stream that is scored: passes need not be longer
+  const std::atomic<bool>* stop = nullptr;  // once it is true Score gives kInterrupted; may be null
 };
 
 class WindowScorer {
@@ -63,6 +65,7 @@ class WindowScorer {
   Status ScoreShare(const TokenStream& stream, std::span<const Window> windows);
 
   ScorerOptions options_;
+  WindowRule rows_;  // options_.rule as far as the stream fills it: rows that a pass computes
   ProcessGroup* group_;
   PlanCache plans_;
   Executor* executor_ = nullptr;        // of the latest pass

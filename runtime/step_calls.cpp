@@ -297,8 +297,8 @@ class StepBinder {
     for (const auto& rope : operands_.rope) {
       if (rope->settings == wanted) return rope->tables;
     }
-    operands_.rope.push_back(
-        std::make_unique<SharedRope>(SharedRope{wanted, MakeRopeTables(plan_.length, wanted)}));
+    operands_.rope.push_back(std::make_unique<SharedRope>(
+        SharedRope{wanted, MakeRopeTables(plan_.length, wanted, operands_.rope_length)}));
     return operands_.rope.back()->tables;
   }
 

@@ -28,6 +28,7 @@ struct StepOperands {
   std::byte* gemm_scratch = nullptr;  // StepCalls::gemm_scratch_bytes; likewise
   std::vector<bool> trainable;        // per weight
   std::vector<std::unique_ptr<SharedRope>> rope;
+  size_t rope_length = 0;  // of the window that tables are made for; 0: the plan's length
   // Inputs of a pass.
   const int32_t* ids = nullptr;              // (B, T)
   const int32_t* targets = nullptr;          // (B, Q)

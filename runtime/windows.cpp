@@ -13,6 +13,11 @@ std::optional<Tail> TailOf(std::string_view protocol) {
   return std::nullopt;
 }
 
+WindowRule FittedTo(const WindowRule& rule, size_t targets) {
+  const size_t length = std::min(rule.length, targets);
+  return {length, std::min(rule.stride, length), rule.tail};
+}
+
 Result<WindowList> MakeWindows(const WindowRule& rule, size_t targets) {
   const size_t length = rule.length, stride = rule.stride;
   if (stride < 1 || stride > length) {

@@ -41,6 +41,9 @@ struct Window {
   bool operator==(const Window&) const = default;
 };
 
+// The rule with lengths that `targets` targets can fill: the same windows, and no more rows per pass than they need.
+WindowRule FittedTo(const WindowRule& rule, size_t targets);
+
 // The windows over a stream in stream order. Each is computed when it is asked for, so a list takes the same few bytes
 // for any stream and stride.
 class WindowList {

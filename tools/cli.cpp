@@ -1,20 +1,44 @@
 #include "tools/cli.h"
 
 #include <errno.h>  // program_invocation_short_name
+#include <sys/time.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <cstring>
 #include <new>
 #include <sstream>
 #include <system_error>
 
+#include "kernels/threads.h"
 #include "tools/bus_error.h"
+#include "tools/lack_of_memory.h"
+#include "tools/number_flags.h"
 
 namespace golf {
 namespace {
 
-std::atomic<bool> stop_requested{false};
+constexpr suseconds_t kGraceMicroseconds = 500'000;
 
-void OnStopSignal(int) { stop_requested = true; }
+std::atomic<bool> stop_requested{false}, saves_before_stopping{false};
+
+// These two are called in the middle of anything: system calls only.
+void OnGraceOver(int) {
+  for (const char* text : {static_cast<const char*>(program_invocation_short_name),
+                           ": error: stopped by a signal\n"}) {
+    if (write(STDERR_FILENO, text, std::strlen(text)) < 0) break;
+  }
+  _exit(static_cast<int>(Code::kInterrupted));
+}
+
+void OnStopSignal(int) {
+  stop_requested = true;
+  if (saves_before_stopping) return;
+  const int error = errno;
+  const itimerval grace = {{0, 0}, {0, kGraceMicroseconds}};
+  setitimer(ITIMER_REAL, &grace, nullptr);
+  errno = error;
+}
 
 }  // namespace
 
@@ -23,9 +47,16 @@ void AddOutputFlags(CLI::App& app, OutputFlags& output) {
   app.add_flag("--quiet", output.quiet, "Print no progress");
 }
 
+void AddThreadsFlag(CLI::App& app, int& threads) {
+  AddCount(app, "--threads", threads, "CPU threads (default: all cores); no result depends on them",
+           {1, kMaxThreads})
+      ->type_name("N");
+}
+
 int RunProgram(CLI::App& app, int argc, char** argv, const std::function<Status()>& body) {
   PrepareStreams();
   ReportBusErrors();
+  ReportLackOfMemory();
   return Finish(ParseAndRun(app, argc, argv, body));
 }
 
@@ -44,7 +75,7 @@ Status ParseAndRun(CLI::App& app, int argc, char** argv, const std::function<Sta
     return {Code::kUsage,
             fmt::format("{} (see {} --help)", wrong.what(), program_invocation_short_name)};
   } catch (const std::bad_alloc&) {
-    return {Code::kIo, "not enough memory"};
+    return {Code::kIo, kNoMemory};
   } catch (const std::system_error& refused) {  // a name or folder that the system does not accept
     return {Code::kIo, refused.what()};
   } catch (const std::exception& bug) {
@@ -73,10 +104,14 @@ const std::atomic<bool>& StopRequested() {
     struct sigaction before = {};
     sigaction(SIGHUP, nullptr, &before);
     if (before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
+    action.sa_handler = OnGraceOver;
+    sigaction(SIGALRM, &action, nullptr);
     return true;
   }();
   static_cast<void>(installed);
   return stop_requested;
 }
+
+void SaveBeforeStopping() { saves_before_stopping = true; }
 
 }  // namespace golf

@@ -28,6 +28,9 @@ namespace golf {
 // --json and --quiet.
 void AddOutputFlags(CLI::App& app, OutputFlags& output);
 
+// --threads N, 1 .. kMaxThreads, for SetThreads() where it is given; `threads` stays 0 where it is not.
+void AddThreadsFlag(CLI::App& app, int& threads);
+
 // For transform(): a value by its name, and nothing else.
 template <class T>
 CLI::Validator OneOf(const std::map<std::string, T>& names) {
@@ -57,7 +60,12 @@ Status ParseAndRun(CLI::App& app, int argc, char** argv, const std::function<Sta
 int Finish(const Status& status);
 
 // Becomes true with the first SIGINT, SIGTERM or SIGHUP after this was called; a second SIGINT or
-// SIGTERM ends the process as usual. SIGHUP stays ignored where it was (nohup).
+// SIGTERM ends the process as usual. SIGHUP stays ignored where it was (nohup). Long passes and
+// libraries do not look at it: half a second after the first signal the process is ended with
+// Code::kInterrupted, unless SaveBeforeStopping() was called.
 const std::atomic<bool>& StopRequested();
+
+// From here on the program saves its state when it is to stop, and is left the time that this takes.
+void SaveBeforeStopping();
 
 }  // namespace golf

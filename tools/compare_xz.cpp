@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <lzma.h>
 
+#include <new>
+
 #include "kernels/base/check.h"
+#include "kernels/threads.h"
 #include "tools/cli.h"
 
 namespace golf {
@@ -12,9 +15,11 @@ namespace {
 uint64_t XzBytes(const std::vector<uint8_t>& content) {
   std::vector<uint8_t> file(lzma_stream_buffer_bound(content.size()));
   size_t bytes = 0;
-  GOLF_CHECK(lzma_easy_buffer_encode(9 | LZMA_PRESET_EXTREME, LZMA_CHECK_CRC32, nullptr,
-                                     content.data(), content.size(), file.data(), &bytes,
-                                     file.size()) == LZMA_OK);
+  const lzma_ret result =
+      lzma_easy_buffer_encode(9 | LZMA_PRESET_EXTREME, LZMA_CHECK_CRC32, nullptr, content.data(),
+                              content.size(), file.data(), &bytes, file.size());
+  if (result == LZMA_MEM_ERROR) throw std::bad_alloc();
+  GOLF_CHECK(result == LZMA_OK);
   return bytes;
 }
 
@@ -31,8 +36,10 @@ XzSizes CompareXz(const Artifact& artifact, const SizeReport& report) {
   }
   contents.push_back(std::move(all));
   std::vector<uint64_t> bytes(contents.size());
-#pragma omp parallel for schedule(dynamic)
-  for (size_t i = contents.size(); i > 0; --i) bytes[i - 1] = XzBytes(contents[i - 1]);
+  ParallelTasks(contents.size(), true, [&](size_t i) {
+    const size_t at = contents.size() - 1 - i;  // all in one takes longest: first
+    bytes[at] = XzBytes(contents[at]);
+  });
 
   XzSizes sizes{{}, bytes.back()};
   for (const SizeGroup& group : report.groups) {

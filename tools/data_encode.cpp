@@ -10,6 +10,7 @@
 
 #include "artifact/file.h"
 #include "artifact/json.h"
+#include "kernels/threads.h"
 #include "tools/data_folder.h"
 #include "tools/data_shards.h"
 
@@ -141,8 +142,7 @@ class Encoder {
   }
 
   Status WriteBatch(bool validation, SplitWriter& writer) {
-#pragma omp parallel for schedule(dynamic)
-    for (size_t i = 0; i < batch_.size(); ++i) Encode(batch_[i]);
+    ParallelTasks(batch_.size(), true, [&](size_t i) { Encode(batch_[i]); });
     for (const Encoded& d : batch_) {
       if (validation) {
         validation_.insert(d.seen);

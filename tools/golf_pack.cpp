@@ -113,9 +113,7 @@ void AddFlags(CLI::App& app, Flags& f) {
   budget->add_option("--check", f.check, "Only check this artifact against --max-bytes")
       ->type_name("ARTIFACT");
 
-  AddCount(app, "--threads", f.threads, "Default: all cores; the result does not depend on it",
-           {1, 4096})
-      ->type_name("N");
+  AddThreadsFlag(app, f.threads);
   AddHessianFlags(app, f.hessians);
   AddOutputFlags(app, f.print);
   app.footer(

@@ -86,8 +86,7 @@ void AddFlags(CLI::App& app, RunFlags& flags) {
   app.add_option("--precision", flags.precision, "Of matrix products: fp32 (default) or bf16")
       ->transform(OneOf(precisions))
       ->type_name("NAME");
-  AddCount(app, "--threads", flags.threads, "CPU threads (default: all cores)", {1, 4096})
-      ->type_name("N");
+  AddThreadsFlag(app, flags.threads);
   app.add_option("--audit", flags.audit, "Write the audit log here")->type_name("FILE");
   app.add_option("--receipt", flags.receipt, "Write the receipt here")->type_name("FILE");
   app.add_flag("--print-plan", flags.print_plan,
@@ -284,8 +283,10 @@ Status PrintPlan(const ExecutorFactory& factory, const RunFlags& flags, const Ru
   ExecutorOptions options;
   options.precision = flags.precision;
   options.batch = flags.batch;
-  options.length = facts.rule.length;
-  options.scored_rows = facts.rule.stride;
+  const WindowRule rows = FittedTo(facts.rule, facts.targets);
+  options.length = rows.length;
+  options.rope_length = facts.rule.length;
+  options.scored_rows = rows.stride;
   GOLF_ASSIGN(const std::unique_ptr<Executor> executor, factory(options));
   PrintText(executor->PlanTable() + "\n");
   Print("{} bytes\n", Grouped(executor->arena_bytes()));
@@ -341,7 +342,8 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
                 : ScoreOnly(windows);
   if (facts.ttt && group.rank() == 0) WarnOfNoUpdates(facts, steps);
   const Evaluation evaluation{stream, network.byte_table, windows, steps};
-  const ScorerOptions scoring{facts.rule, flags.batch, flags.precision};
+  const ScorerOptions scoring{facts.rule, flags.batch, flags.precision, stream.targets(),
+                              &StopRequested()};
   if (!flags.checks.names.empty()) {
     if (group.size() > 1) return {Code::kUsage, "--check runs in one process, without mpirun"};
     return RunChecks(flags.checks, flags.output, facts,

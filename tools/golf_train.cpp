@@ -119,9 +119,7 @@ void AddFlags(CLI::App& app, Flags& f) {
            "Windows per pass: less memory with fewer; the same as --set batch.micro_windows=",
            {.lowest = 1})
       ->type_name("N");
-  AddCount(*how, "--threads", f.threads,
-           "CPU threads (all cores); the result does not depend on it", {1, 4096})
-      ->type_name("N");
+  AddThreadsFlag(*how, f.threads);
   how->add_flag(
       "--skip-bad-steps", t.skip_bad_steps,
       "Pass over a step with a NaN or infinity instead of stopping (at most 10 in a row)");
@@ -266,7 +264,7 @@ Status Train(Flags& f, ProcessGroup& group) {
   if (f.fresh) options.start = StartMode::kFresh;
   if (group.rank() == 0) GOLF_TRY(CheckFiles(options));
   if (f.threads > 0) SetThreads(f.threads);
-  StopRequested();  // from here on a signal ends with a checkpoint
+  options.stop = &StopRequested();
 
   GOLF_ASSIGN(const KernelTable* kernels, CpuKernels());
   Reporter reporter(f.output);
@@ -279,6 +277,7 @@ Status Train(Flags& f, ProcessGroup& group) {
     return {};
   }
   reporter.Start(*run);
+  SaveBeforeStopping();  // from here on a signal ends with a checkpoint
   const Status status = run->Run();
   reporter.Finish();
   // A trained network is reported even if a file of it cannot be written.

@@ -11,6 +11,7 @@
 #include "kernels/threads.h"
 #include "runtime/launch.h"
 #include "tools/bus_error.h"
+#include "tools/lack_of_memory.h"
 
 namespace golf {
 namespace {
@@ -40,7 +41,7 @@ Status ShareCores(ProcessGroup& group) {
   }
   // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment
   if (sharers == 0 || std::getenv("OMP_NUM_THREADS") != nullptr) return {};
-  SetThreads(std::max(1, CPU_COUNT(&mine.cores) / sharers));
+  SetThreads(std::clamp(CPU_COUNT(&mine.cores) / sharers, 1, kMaxThreads));
   return {};
 }
 
@@ -67,6 +68,7 @@ int RunTogether(CLI::App& app, int argc, char** argv, OutputFlags& output,
   }
   PrepareStreams();
   ReportBusErrors();  // before MPI asks for these signals too
+  ReportLackOfMemory();
   const Result<std::unique_ptr<ProcessGroup>> group = JoinProcesses(launch);
   if (!group.ok()) {
     return Finish(

@@ -16,9 +16,10 @@ namespace golf {
 
 Trainer::Trainer(const KernelTable& kernels, const schema::ProgramT& program, TensorSet weights,
                  const TrainSettings& settings, std::vector<WeightUpdate> updates,
-                 Precision precision, ProcessGroup& group)
+                 Precision precision, ProcessGroup& group, const std::atomic<bool>* stop)
     : kernels_(kernels),
       group_(group),
+      stop_(stop),
       window_(program.window),
       settings_(settings),
       weights_(std::move(weights)),
@@ -38,7 +39,8 @@ Trainer::Trainer(const KernelTable& kernels, const schema::ProgramT& program, Te
 Result<std::unique_ptr<Trainer>> Trainer::Create(const KernelTable& kernels,
                                                  const schema::ProgramT& program, TensorSet weights,
                                                  const TrainSettings& settings, Precision precision,
-                                                 ProcessGroup& group) {
+                                                 ProcessGroup& group,
+                                                 const std::atomic<bool>* stop) {
   GOLF_ASSIGN(std::vector<WeightUpdate> updates, AssignUpdates(weights, settings));
   for (size_t i = 0; i < updates.size(); ++i) {
     // No gradient ever comes, so no optimizer of the references touches it: not even decay.
@@ -51,11 +53,12 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(const KernelTable& kernels,
   options.batch = settings.batch.micro_windows;
   options.length = program.window;
   options.focal_gamma = settings.focal_gamma;
+  options.stop = stop;
   for (const WeightUpdate& update : updates) {
     options.trainable.push_back(update.rule != UpdateRule::kNone || update.stale_gradient);
   }
   std::unique_ptr<Trainer> trainer(new Trainer(kernels, program, std::move(weights), settings,
-                                               std::move(updates), precision, group));
+                                               std::move(updates), precision, group, stop));
   GOLF_ASSIGN(trainer->executor_, Executor::Create(kernels, program, trainer->weights_, options));
   return trainer;
 }
@@ -154,10 +157,12 @@ std::vector<double> Trainer::AddMyGradients(std::span<const int32_t> ids,
   for (size_t pass = share.begin; pass < share.end; ++pass) {
     const size_t done = std::min((pass - share.begin) * group_.size(), passes);
     if (proceed && !proceed(done * settings_.batch.micro_windows)) break;
-    losses.push_back(executor_->Train(ids.subspan(pass * micro_tokens, micro_tokens),
-                                      targets.subspan(pass * micro_tokens, micro_tokens),
-                                      1.0F / static_cast<float>(passes), gradients_));
-    if (!std::isfinite(losses.back())) break;
+    const double loss = executor_->Train(ids.subspan(pass * micro_tokens, micro_tokens),
+                                         targets.subspan(pass * micro_tokens, micro_tokens),
+                                         1.0F / static_cast<float>(passes), gradients_);
+    if (stop_ != nullptr && *stop_) break;
+    losses.push_back(loss);
+    if (!std::isfinite(loss)) break;
   }
   return losses;
 }

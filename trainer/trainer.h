@@ -1,6 +1,7 @@
 // Trains one network: forward and backward over micro-batches, clip, optimizer step, average, late QAT.
 // Knows no files, recipes or clocks; a step is a pure function of its state, its tokens and the time it is told.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -31,11 +32,13 @@ struct StepReport {
 class Trainer {
  public:
   // `weights` are the initial ones; the program has passed CheckProgram, the settings CheckTrainSettings. Keeps
-  // references to `kernels`, `program` and `group`, whose processes share the micro-batches of each step.
+  // references to `kernels`, `program` and `group`, whose processes share the micro-batches of each step, and to `stop`
+  // (may be null): once it is true, a step is abandoned in the middle of its pass.
   static Result<std::unique_ptr<Trainer>> Create(const KernelTable& kernels,
                                                  const schema::ProgramT& program, TensorSet weights,
                                                  const TrainSettings& settings, Precision precision,
-                                                 ProcessGroup& group = OneProcess());
+                                                 ProcessGroup& group = OneProcess(),
+                                                 const std::atomic<bool>* stop = nullptr);
 
   // One optimizer step over ids and targets (windows, T), settings.batch.tokens of each, the same in every process.
   // elapsed_ms: training time before this step, for wall-clock schedules. `proceed`, if given, is asked before each
@@ -75,7 +78,7 @@ class Trainer {
  private:
   Trainer(const KernelTable& kernels, const schema::ProgramT& program, TensorSet weights,
           const TrainSettings& settings, std::vector<WeightUpdate> updates, Precision precision,
-          ProcessGroup& group);
+          ProcessGroup& group, const std::atomic<bool>* stop);
   Result<double> Gradients(std::span<const int32_t> ids, std::span<const int32_t> targets,
                            const Proceed& proceed);
   std::vector<double> AddMyGradients(std::span<const int32_t> ids, std::span<const int32_t> targets,
@@ -85,6 +88,7 @@ class Trainer {
 
   const KernelTable& kernels_;
   ProcessGroup& group_;
+  const std::atomic<bool>* const stop_;
   const size_t window_;  // tokens, T
   TrainSettings settings_;
   TensorSet weights_, gradients_, ema_, swa_;

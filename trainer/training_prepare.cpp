@@ -176,7 +176,7 @@ Status TrainingRun::MakeTrainer(const std::optional<Checkpoint>& checkpoint) {
     weights = InitialWeights(recipe_.network, *program_, recipe_.seed);
   }
   GOLF_ASSIGN(trainer_, Trainer::Create(kernels_, *program_, std::move(weights), recipe_.train,
-                                        recipe_.precision, group_));
+                                        recipe_.precision, group_, options_.stop));
   if (options_.calibrate_every > 0 && group_.rank() == 0) {
     collector_ =
         HessianCollector::Create(kernels_, *program_, trainer_->weights(), CalibrationSettings());

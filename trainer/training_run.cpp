@@ -116,7 +116,8 @@ ValidationPass TrainingRun::Pass() const {
           bytes.size() > 0 ? &bytes : nullptr,
           recipe_.precision,
           recipe_.validation.batch_windows,
-          group_};
+          group_,
+          options_.stop};
 }
 
 Status TrainingRun::ValidateWeights(const char* name, const TensorSet& weights) {

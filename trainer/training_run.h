@@ -1,6 +1,7 @@
 // A training run from files to files: recipe, shards and output folder in; checkpoints, logs and weights out.
 // What golf-train does, apart from reading flags and printing.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -58,6 +59,8 @@ struct TrainingOptions {
   // Collect them while training instead: from the first of a step's windows, every so many steps once the learning-rate
   // factor is below kOnlineCalibrationBelow; 0: after the last step.
   uint64_t calibrate_every = 0;
+  // Once it is true, passes are abandoned where they are (null: run to their end). The observer's Proceed is to say the same.
+  const std::atomic<bool>* stop = nullptr;
 };
 
 inline constexpr double kOnlineCalibrationBelow = 0.8;  // PR 1251

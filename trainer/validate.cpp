@@ -17,6 +17,7 @@ Result<ValidationResult> Validate(const ValidationPass& pass, const TensorSet& w
   options.rule = {window, window, Tail::kOnce};
   options.batch = std::min<size_t>(pass.batch_windows, pass.stream.targets() / window);
   options.precision = pass.precision;
+  options.stop = pass.stop;
   const auto factory = [&](const ExecutorOptions& executor) {
     return Executor::Create(pass.kernels, pass.program, weights, executor);
   };

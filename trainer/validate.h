@@ -1,5 +1,6 @@
 // Validation during training: one plain pass, windows side by side, over the whole windows of a stream.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -29,9 +30,11 @@ struct ValidationPass {
   Precision precision = Precision::kFp32;
   uint32_t batch_windows = 8;  // of each process
   ProcessGroup& group;
+  const std::atomic<bool>* stop = nullptr;  // once it is true a pass is abandoned; may be null
 };
 
-// `proceed` is asked before each batch; false, from one process, ends with kInterrupted. kBadData for a text of no bytes.
+// `proceed` is asked before each batch; false, from one process, ends with kInterrupted, as does
+// pass.stop. kBadData for a text of no bytes.
 Result<ValidationResult> Validate(const ValidationPass& pass, const TensorSet& weights,
                                   const std::function<bool()>& proceed);
 

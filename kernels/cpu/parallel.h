@@ -7,8 +7,8 @@ namespace golf::cpu {
 
 using WorkerFunction = void (*)(const void* context, size_t worker);
 
-// Calls function(context, worker) for the workers 0 .. count - 1, each on its own thread, the caller's among them; one after
-// the other where the caller is such a worker itself, or while another thread's workers are busy.
+// Calls function(context, worker) for the workers 0 .. count - 1, each on a thread, the caller's among them; in turn where the
+// caller is a worker, the pool is busy or threads are refused. Then throws the first exception that a worker threw, if any.
 void RunWorkers(size_t count, WorkerFunction function, const void* context);
 
 // f(worker)
@@ -37,7 +37,7 @@ void ParallelFor(size_t count, size_t grain, const F& f) {
 }
 
 // The calling thread's scratch memory, 64-byte aligned and good until its next call. It is kept between calls: fresh pages
-// would cost more than small calls do.
+// would cost more than small calls do. Throws std::bad_alloc.
 void* ThreadWorkspace(size_t bytes);
 
 // Rows of `width` elements: a thread is worth waking for about 16'000 elements.

@@ -1,15 +1,18 @@
 #include "kernels/threads.h"
 
-#include <omp.h>
 #include <pthread.h>
+#include <sched.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
+#include <exception>
 #include <memory>
 #include <mutex>
-#include <system_error>
+#include <new>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "kernels/base/aligned.h"
@@ -18,11 +21,43 @@
 
 namespace golf {
 
-int Threads() { return omp_get_max_threads(); }
+namespace {
+
+// Cores that this process may use.
+int Cores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));  // more than 1,024
+}
+
+int DefaultThreads() {
+  static const int threads = [] {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment
+    const char* wanted = std::getenv("OMP_NUM_THREADS");
+    const long number = wanted == nullptr ? 0 : std::strtol(wanted, nullptr, 10);
+    return number < 1 ? std::min(Cores(), kMaxThreads)
+                      : static_cast<int>(std::min<long>(number, kMaxThreads));
+  }();
+  return threads;
+}
+
+thread_local int chosen_threads = 0;  // 0: the default
+
+}  // namespace
+
+int Threads() { return chosen_threads > 0 ? chosen_threads : DefaultThreads(); }
 
 void SetThreads(int threads) {
-  GOLF_CHECK(threads >= 1);
-  omp_set_num_threads(threads);
+  GOLF_CHECK(threads >= 1 && threads <= kMaxThreads);
+  chosen_threads = threads;
+}
+
+void RunTasks(size_t count, bool share, TaskFunction function, const void* context) {
+  std::atomic<size_t> next{0};
+  const size_t threads = share ? std::min(count, static_cast<size_t>(Threads())) : 1;
+  cpu::ParallelWorkers(threads, [&](size_t /*worker*/) {
+    for (size_t i = next++; i < count; i = next++) function(context, i);
+  });
 }
 
 namespace cpu {
@@ -35,8 +70,7 @@ void Pause() {
 }
 
 // Until flag != value: for `awake` without giving up the core, since kernels follow one another within microseconds; then
-// asleep, since other programs want it too. (OpenMP's threads know one or the other: libgomp's stay awake for
-// milliseconds.)
+// asleep, since other programs want it too.
 void WaitWhile(const std::atomic<uint32_t>& flag, uint32_t value, std::chrono::microseconds awake) {
   constexpr int kPauses = 32;  // between two looks at the clock
   const auto start = std::chrono::steady_clock::now();
@@ -52,7 +86,8 @@ void WaitWhile(const std::atomic<uint32_t>& flag, uint32_t value, std::chrono::m
 // Threads that wait for work until the process ends: nobody destroys the pool.
 class Pool {
  public:
-  // False if the pool is busy for somebody else, whom to wait for could take forever.
+  // False if the pool is busy for another thread: to wait for that could take forever. Throws the first exception that a
+  // worker threw, once all have ended.
   bool Run(size_t count, WorkerFunction function, const void* context) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock()) return false;
@@ -65,13 +100,13 @@ class Pool {
       workers_[i]->turn.fetch_add(1, std::memory_order_release);
       workers_[i]->turn.notify_one();
     }
-    function(context, 0);
-    for (size_t i = helpers + 1; i < count; ++i)
-      function(context, i);  // there was no thread to have
+    Attempt(0);
+    for (size_t i = helpers + 1; i < count; ++i) Attempt(i);  // the system refused a thread
     for (uint32_t left = pending_.load(std::memory_order_acquire); left != 0;
          left = pending_.load(std::memory_order_acquire)) {
       WaitWhile(pending_, left, Awake());
     }
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
     return true;
   }
 
@@ -80,30 +115,43 @@ class Pool {
     std::atomic<uint32_t> turn{0};  // counts the jobs that this worker takes part in
   };
 
-  // How many of `wanted` workers there are.
+  // How many of `wanted` workers there are. The system may refuse threads, or memory for one.
   size_t Grow(size_t wanted) {
     while (workers_.size() < wanted) {
-      auto worker = std::make_unique<Worker>();
       try {
+        workers_.reserve(workers_.size() + 1);  // a running thread must not lose its Worker
+        auto worker = std::make_unique<Worker>();
         std::thread(&Pool::Work, this, worker.get(), workers_.size() + 1).detach();
-      } catch (const std::system_error&) {
+        workers_.push_back(std::move(worker));
+      } catch (const std::exception&) {  // std::system_error or std::bad_alloc
         return workers_.size();
       }
-      workers_.push_back(std::move(worker));
     }
     return wanted;
   }
 
   void Work(Worker* worker, size_t index);
 
-  // Who waits for a thread that has no core had better leave it his.
+  // An exception that left a thread would end the process.
+  void Attempt(size_t index) noexcept {
+    try {
+      function_(context_, index);
+    } catch (...) {
+      const std::lock_guard lock(error_mutex_);
+      if (!error_) error_ = std::current_exception();
+    }
+  }
+
+  // When threads outnumber cores, do not spin: the waiter may occupy the core that the worker needs.
   std::chrono::microseconds Awake() const {
     return std::chrono::microseconds(crowded_.load(std::memory_order_relaxed) ? 0 : 20);
   }
 
-  const size_t cores_ = static_cast<size_t>(omp_get_num_procs());
+  const size_t cores_ = static_cast<size_t>(Cores());
   std::mutex mutex_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::mutex error_mutex_;
+  std::exception_ptr error_;           // the first that a worker threw
   WorkerFunction function_ = nullptr;  // the job, which only those whose turn it is look at
   const void* context_ = nullptr;
   std::atomic<bool> crowded_{false};  // more workers than cores
@@ -116,7 +164,7 @@ void Pool::Work(Worker* worker, size_t index) {
   in_parallel = true;
   for (uint32_t turn = 0;; ++turn) {
     WaitWhile(worker->turn, turn, Awake());
-    function_(context_, index);
+    Attempt(index);
     if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_one();
   }
 }
@@ -136,10 +184,11 @@ Pool& ThePool() {
 
 void RunWorkers(size_t count, WorkerFunction function, const void* context) {
   if (count > 1 && !in_parallel) {
-    in_parallel = true;
-    const bool ran = ThePool().Run(count, function, context);
-    in_parallel = false;
-    if (ran) return;
+    struct Scope {
+      Scope() { in_parallel = true; }
+      ~Scope() { in_parallel = false; }
+    } const scope;
+    if (ThePool().Run(count, function, context)) return;
   }
   for (size_t i = 0; i < count; ++i) function(context, i);
 }
@@ -148,8 +197,10 @@ void* ThreadWorkspace(size_t bytes) {
   thread_local AlignedBytes memory;
   thread_local size_t size = 0;
   if (size < bytes) {
+    memory.reset();
+    size = 0;
     memory = AllocateAligned(bytes);
-    GOLF_CHECK(memory != nullptr);
+    if (memory == nullptr) throw std::bad_alloc();
     size = bytes;
   }
   // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDelete): what is freed is the block before, not this one.

@@ -2,11 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/threads.h"
 #include "tests/artifact/samples.h"
 
 namespace golf::test {
@@ -174,14 +174,14 @@ TEST(DefaultPacking, IsThatOfThePublishedRecipe) {
 }
 
 TEST(Fit, DoesNotDependOnThreads) {
-  const int threads = omp_get_max_threads();
-  omp_set_num_threads(1);
+  const int threads = Threads();
+  SetThreads(1);
   Fitter a;
   const auto one = FitByError(*FindPacking("int6"), a.Task(35000));
-  omp_set_num_threads(3);
+  SetThreads(3);
   Fitter b;
   const auto three = FitByError(*FindPacking("int6"), b.Task(35000));
-  omp_set_num_threads(threads);
+  SetThreads(threads);
   EXPECT_EQ(one->tensors, three->tensors);
   EXPECT_EQ(one->level, three->level);
 }

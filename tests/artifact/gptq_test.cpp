@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <Eigen/Dense>
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "artifact/packing.h"
 #include "artifact/prune.h"
 #include "artifact/tensor_encoder.h"
+#include "kernels/threads.h"
 #include "tests/artifact/correlated.h"
 
 namespace golf::test {
@@ -113,17 +113,17 @@ TEST(Gptq, WithoutCorrelationItIsRoundToNearest) {
 
 TEST(Gptq, DoesNotDependOnThreads) {
   const Correlated sample(300, 260, 4);
-  const int threads = omp_get_max_threads();
-  omp_set_num_threads(1);
+  const int threads = Threads();
+  SetThreads(1);
   const auto one =
       *QuantiseWithFeedback(sample.view(), kInt5, MakeColumnFeedback(sample.hessian, {}));
   const double error = OutputError(sample.view(), one, sample.hessian);
-  omp_set_num_threads(3);
+  SetThreads(3);
   const auto three =
       *QuantiseWithFeedback(sample.view(), kInt5, MakeColumnFeedback(sample.hessian, {}));
   EXPECT_EQ(one, three);
   EXPECT_EQ(error, OutputError(sample.view(), three, sample.hessian));
-  omp_set_num_threads(threads);
+  SetThreads(threads);
 }
 
 // Whatever a file of Hessians may hold, as long as it is finite and symmetric: codes within their range come out.

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +9,7 @@
 #include <numeric>
 
 #include "artifact/half.h"
+#include "kernels/threads.h"
 #include "tests/artifact/samples.h"
 
 namespace golf::test {
@@ -153,12 +153,12 @@ TEST(Quantise, Int8PerTensorGivesThePublishedCheckValues) {
 
 TEST(Quantise, DoesNotDependOnThreads) {
   const Matrix m = CubedUniform(32);
-  const int threads = omp_get_max_threads();
-  omp_set_num_threads(1);
+  const int threads = Threads();
+  SetThreads(1);
   const auto one = Quantise(m.view(), RowsWithSearch(-32, 31, Clips15()));
-  omp_set_num_threads(3);
+  SetThreads(3);
   const auto three = Quantise(m.view(), RowsWithSearch(-32, 31, Clips15()));
-  omp_set_num_threads(threads);
+  SetThreads(threads);
   EXPECT_EQ(*one, *three);
 }
 

@@ -1,11 +1,13 @@
 #include "kernels/threads.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <new>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -87,6 +89,63 @@ TEST(ParallelWorkers, WorkInAForkedChild) {
   int status = -1;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+// An exception that left a thread of the pool would end the process.
+TEST(ParallelWorkers, ThrowOnToTheCaller) {
+  for (const size_t thrower : {0, 2}) {
+    std::array<std::atomic<int>, 4> calls{};
+    EXPECT_THROW(ParallelWorkers(calls.size(),
+                                 [&](size_t worker) {
+                                   ++calls[worker];
+                                   if (worker == thrower) throw std::bad_alloc();
+                                 }),
+                 std::bad_alloc);
+    for (const auto& count : calls) EXPECT_EQ(count, 1);
+    EXPECT_EQ(Calls(4), std::vector<int>(4, 1));  // the pool goes on
+  }
+}
+
+TEST(ParallelTasks, RunEachOnceAndThrowOn) {
+  const int threads = Threads();
+  SetThreads(3);
+  for (const bool share : {false, true}) {
+    for (const size_t tasks : {0, 1, 2, 100}) {
+      std::vector<std::atomic<int>> calls(tasks);
+      ParallelTasks(tasks, share, [&](size_t task) { ++calls[task]; });
+      for (const auto& count : calls) EXPECT_EQ(count, 1);
+    }
+    EXPECT_THROW(ParallelTasks(100, share,
+                               [](size_t task) {
+                                 if (task == 50) throw 1;
+                               }),
+                 int);
+  }
+  SetThreads(threads);
+}
+
+// Half of all memory that can be addressed: no system has it.
+TEST(ThreadWorkspace, ThrowsWhereThereIsNoMemoryAndGoesOn) {
+  EXPECT_THROW(ThreadWorkspace(SIZE_MAX / 2), std::bad_alloc);
+  EXPECT_NE(ThreadWorkspace(64), nullptr);
+}
+
+// In a child, since only a process of its own can be kept from starting threads.
+TEST(ParallelWorkersDeathTest, WorkInTurnWhereTheSystemRefusesThreads) {
+#ifdef GOLF_SANITIZE
+  GTEST_SKIP() << "a sanitizer needs memory of its own";
+#endif
+  const auto work = [] {
+    alarm(20);
+    rlimit memory{};
+    getrlimit(RLIMIT_AS, &memory);
+    memory.rlim_cur = 1;  // no stack for another thread
+    setrlimit(RLIMIT_AS, &memory);
+    std::array<int, 8> calls{};
+    ParallelWorkers(calls.size(), [&](size_t worker) { ++calls[worker]; });
+    _exit(std::accumulate(calls.begin(), calls.end(), 0) == 8 ? 0 : 1);
+  };
+  EXPECT_EXIT(work(), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

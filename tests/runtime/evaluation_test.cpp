@@ -100,6 +100,38 @@ TEST_P(RealNetwork, BatchSizeDoesNotChangeABit) {
   }
 }
 
+// The rotary tables of a network that was trained on 16 tokens depend on the window that was asked for.
+TEST_P(RealNetwork, AWindowBeyondTheTextComputesNoMoreThanTheText) {
+  for (const auto& step : program_->steps) {
+    if (auto* op = step->operation.AsQkPrepare()) op->train_length = 16;
+  }
+  const TokenStream stream = test::RandomStream(100);
+  const auto factory = ExecutorsOf(*kernels_, *program_, initial_);
+  for (const WindowRule rule : {WindowRule{1000, 64, Tail::kOnce},
+                                {1000, 1000, Tail::kOnce},
+                                {1000, 30, Tail::kRepeat},
+                                {1000, 30, Tail::kRepeatAll}}) {
+    const WindowList windows = *MakeWindows(rule, stream.targets());
+    const std::vector<EvalStep> steps = ScoreOnly(windows);
+    const ByteTable bytes = test::MadeUpBytes();
+    Log whole, fitted;
+    size_t longest = 0;
+    const ExecutorFactory measuring = [&](const ExecutorOptions& options) {
+      longest = std::max(longest, options.length);
+      return factory(options);
+    };
+    for (Log* log : {&whole, &fitted}) {
+      longest = 0;
+      const size_t targets = log == &whole ? SIZE_MAX : stream.targets();
+      WindowScorer scorer(measuring, {rule, 4, GetParam(), targets});
+      EvalObserver* observers[] = {log};
+      ASSERT_TRUE(Evaluate({stream, bytes, windows, steps}, scorer, nullptr, observers).ok());
+    }
+    EXPECT_EQ(longest, stream.targets());
+    EXPECT_EQ(fitted.nll, whole.nll);
+  }
+}
+
 TEST_P(RealNetwork, ThreadsDoNotChangeABit) {
   const TokenStream stream = test::RandomStream(700);
   const int threads = Threads();
