@@ -21,11 +21,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/limits.h"
 #include "kernels/ops.h"
 
 namespace golf {
-
-inline constexpr size_t kMaxHeadWidth = 256;
 
 namespace ref {  // the definition: plain loops, any scalar S
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/base/check.h"
+#include "kernels/limits.h"
 #include "schemas/program_generated.h"
 
 namespace golf {
@@ -79,7 +80,7 @@ const OperationTraits& TraitsOf(const schema::StepT& step) {
 
 namespace {
 
-constexpr uint32_t kMaxHeadDim = 512;
+// What kernels can take beyond this stands in kernels/limits.h.
 constexpr uint32_t kMaxHeads = 1024;
 
 using Shape = std::vector<uint32_t>;
@@ -122,13 +123,22 @@ class StepCheck {
   std::string error_;
 };
 
-bool IsPositive(double x) { return std::isfinite(x) && x > 0; }
+// As kernels see it, in float.
+bool IsPositive(double x) {
+  return std::isfinite(static_cast<float>(x)) && static_cast<float>(x) > 0;
+}
+
+void CheckHeadWidth(StepCheck& c, uint32_t head_dim) {
+  c.Require(head_dim >= 1 && head_dim <= kMaxHeadWidth,
+            "expected a head width of 1 to {}, found {}", kMaxHeadWidth, head_dim);
+}
 
 void CheckHeads(StepCheck& c, uint32_t heads, uint32_t kv_heads, uint32_t head_dim) {
   c.Require(heads >= 1 && heads <= kMaxHeads && kv_heads >= 1 && kv_heads <= heads &&
                 heads % kv_heads == 0,
-            "{} query heads and {} key/value heads", heads, kv_heads);
-  c.Require(head_dim >= 1 && head_dim <= kMaxHeadDim, "head width {}", head_dim);
+            "expected 1 to {} query heads, a multiple of the key/value heads; found {} and {}",
+            kMaxHeads, heads, kv_heads);
+  CheckHeadWidth(c, head_dim);
 }
 
 // A per-channel parameter: (C), (rows, C) with the row in range, or one scalar.
@@ -214,9 +224,10 @@ uint32_t CheckOperands(StepCheck& c, const schema::ProgramT& program, const sche
       c.Operands(1, 0, 1);
       if (c.failed()) return 0;
       const auto* op = step.operation.AsQkPrepare();
-      c.Require(op->head_dim >= 1 && op->head_dim <= kMaxHeadDim && c.width(0) % op->head_dim == 0,
-                "head width {} does not divide {}", op->head_dim, c.width(0));
+      CheckHeadWidth(c, op->head_dim);
       if (c.failed()) return 0;
+      c.Require(c.width(0) % op->head_dim == 0, "head width {} does not divide {}", op->head_dim,
+                c.width(0));
       c.Require(op->rope_dims % 2 == 0 && op->rope_dims <= op->head_dim &&
                     (op->rope_dims > 2 || op->train_length == 0),
                 "{} rotary channels of {}", op->rope_dims, op->head_dim);
@@ -240,6 +251,10 @@ uint32_t CheckOperands(StepCheck& c, const schema::ProgramT& program, const sche
       if (c.failed()) return 0;
       const auto* op = step.operation.AsXsa();
       CheckHeads(c, op->heads, op->kv_heads, op->head_dim);
+      if (c.failed()) return 0;
+      c.Require(op->heads / op->kv_heads <= kMaxXsaGroup,
+                "expected at most {} query heads per key/value head, found {}", kMaxXsaGroup,
+                op->heads / op->kv_heads);
       c.Require(c.width(0) == op->heads * op->head_dim && c.width(1) == op->kv_heads * op->head_dim,
                 "y and v have widths {} and {}", c.width(0), c.width(1));
       return c.width(0);
@@ -248,7 +263,8 @@ uint32_t CheckOperands(StepCheck& c, const schema::ProgramT& program, const sche
       c.Operands(1, 0, 2);
       if (c.failed()) return 0;
       c.Require(c.weights() != 1, "scale and bias come together");
-      c.Require(std::isfinite(step.operation.AsSquaredRelu()->negative_slope), "slope not finite");
+      c.Require(std::isfinite(static_cast<float>(step.operation.AsSquaredRelu()->negative_slope)),
+                "slope not finite");
       for (size_t i = 0; i < c.weights(); ++i) c.WeightShape(i, {c.width(0)});
       return c.width(0);
     case Operation::SoftcapCrossEntropy:

@@ -117,7 +117,10 @@ Status CheckProgram(const schema::ProgramT& program) {
     const uint32_t out = step.outputs[0];
     if (widths[out] != 0) return fail(fmt::format("writes '{}' again", program.values[out]->name));
     const Result<uint32_t> width = OutputWidth(program, step, widths);
-    if (!width.ok()) return fail(width.status().message());
+    if (!width.ok()) {
+      return fail(fmt::format("{} '{}': {}", TraitsOf(step).name, program.values[out]->name,
+                              width.status().message()));
+    }
     if (*width != program.values[out]->width) {
       return fail(fmt::format("value '{}': expected width {}, found {}", program.values[out]->name,
                               *width, program.values[out]->width));

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <optional>
 
+#include "kernels/limits.h"
+#include "runtime/program.h"
 #include "trainer/program_builder.h"
 
 namespace golf {
@@ -327,6 +329,20 @@ Status CheckNetworkConfig(const NetworkConfig& c) {
                            c.num_heads, c.num_kv_heads));
   }
   const uint32_t head_dim = c.model_dim / c.num_heads;
+  if (head_dim > kMaxHeadWidth) {
+    return bad(
+        fmt::format("num_heads: expected at least {} for model_dim {}, so that a head is no "
+                    "wider than {}; found {}",
+                    (c.model_dim + kMaxHeadWidth - 1) / kMaxHeadWidth, c.model_dim, kMaxHeadWidth,
+                    c.num_heads));
+  }
+  if (c.xsa_last_n > 0 && c.num_heads / c.num_kv_heads > kMaxXsaGroup) {
+    return bad(
+        fmt::format("num_kv_heads: expected at least {} for num_heads {}, since xsa takes "
+                    "{} query heads for each; found {}",
+                    (c.num_heads + kMaxXsaGroup - 1) / kMaxXsaGroup, c.num_heads, kMaxXsaGroup,
+                    c.num_kv_heads));
+  }
   const uint32_t rope_dims = c.rope_dims == 0 ? head_dim : c.rope_dims;
   if (rope_dims % 2 != 0 || rope_dims > head_dim) {
     return bad(fmt::format(
@@ -361,7 +377,9 @@ Status CheckNetworkConfig(const NetworkConfig& c) {
   if (!(c.tied_embed_init_std >= 0)) {
     return bad(fmt::format("tied_embed_init_std: expected >= 0, found {}", c.tied_embed_init_std));
   }
-  return {};
+  // Whatever a network of these numbers would ask of an operation.
+  const Status program = CheckProgram(*BuildNetwork(c));
+  return program.ok() ? program : Status(Code::kUsage, "network: " + program.message());
 }
 
 NetworkConfig WithEveryPart(const NetworkConfig& config) {

@@ -3,6 +3,7 @@
 #include "kernels/base/check.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/variant.h"
+#include "kernels/limits.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/qk_prepare.cpp"
@@ -13,8 +14,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace golf::cpu::HWY_NAMESPACE {
 namespace {
-
-constexpr size_t kMaxHeadWidth = 256;
 
 template <class T>
 float HeadInverseRms(QkPrepareDims d, const T* x) {

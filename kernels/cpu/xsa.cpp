@@ -3,6 +3,7 @@
 #include "kernels/base/check.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/variant.h"
+#include "kernels/limits.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/xsa.cpp"
@@ -13,8 +14,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace golf::cpu::HWY_NAMESPACE {
 namespace {
-
-constexpr size_t kMaxGroup = 64;  // query heads per value head
 
 template <class T>
 HWY_INLINE float DotHeads(size_t width, const T* a, const T* b) {
@@ -56,9 +55,9 @@ void XsaForward(XsaDims d, const T* y, const T* v, T* out) {
 template <class T>
 void XsaBackward(XsaDims d, const T* y, const T* v, const T* dout, Grad<T> dy, Grad<T> dv) {
   const size_t group = d.H / d.K;
-  GOLF_CHECK(group <= kMaxGroup);
+  GOLF_CHECK(group <= kMaxXsaGroup);
   ParallelRows(d.N, d.H * d.D, [&](size_t begin, size_t end) HWY_ATTR {
-    float y_along[kMaxGroup], dout_along[kMaxGroup];  // y.u and dout.u, u = v * inverse
+    float y_along[kMaxXsaGroup], dout_along[kMaxXsaGroup];  // y.u and dout.u, u = v * inverse
     for (size_t nk = begin * d.K; nk < end * d.K; ++nk) {
       const T* vk = v + nk * d.D;
       const InverseNorm inverse = InverseNormOf(d.D, vk);
