@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# From a clone to a verdict: packages, build, every test. Exit code 0 only if all of it passed.
+# From a clone to a verdict: packages, build, every test; those whose numbers depend on the processor once more as
+# processors with less run them. Exit code 0 only if all of it passed.
 #   tools/test.sh [--preset NAME]     release (default); developer: the same, warnings are errors; asan, tsan and clang need
 #                                     what tools/setup.sh --clang installs
 # A clone tests itself with the golden cases in tests/golden/data. Larger sets are run too: $GOLF_GOLDEN, or without it
@@ -42,4 +43,17 @@ for set in "${golden_sets[@]}"; do
   echo "== golden cases of $set"
   GOLF_GOLDEN=$set run -R '^golden\.'
 done
+as_if() {  # the environment of a lesser processor
+  echo "== as with $*"
+  env "$@" ctest --preset "$preset" --no-tests=error -j "$(nproc)" -L '^(kernels|runtime|trainer|golden)$' || failed=1
+}
+if [[ $preset == asan || $preset == tsan ]]; then
+  exit $failed  # which look for other faults than a processor's
+fi
+if grep -qw avx512f /proc/cpuinfo; then
+  as_if DNNL_MAX_CPU_ISA=AVX2 GOLF_CPU=avx2
+else
+  echo "== this processor has no AVX-512: the tests above ran with AVX2"
+fi
+as_if GOLF_CPU=portable
 exit $failed

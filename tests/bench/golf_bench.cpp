@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   std::string filter;
   int rounds = 5;
   bool network = false, profile = false;
-  golf::AddCount(app, "--threads", threads, "threads to use", {1, 4096});
+  golf::AddCount(app, "--threads", threads, "threads to use", {1, golf::kMaxThreads});
   golf::AddReal(app, "--seconds", seconds, "time per figure");
   app.add_option("--filter", filter, "only rows whose name contains this");
   golf::AddCount(app, "--rounds", rounds, "runs of each whole pass", {.lowest = 1});

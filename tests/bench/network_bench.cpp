@@ -114,22 +114,39 @@ Pass TttPass(Subject& subject, Precision precision, double limit) {
           }};
 }
 
-void Row(const Pass& pass, int rounds, OneDnnPeak& packed, OneDnnPeak& plain) {
+// oneDNN's product of one element type with B packed beforehand, and with both operands row-major.
+struct Yardstick {
+  explicit Yardstick(Element element)
+      : packed(OneDnnPeak::Make(element, true)), plain(OneDnnPeak::Make(element, false)) {}
+
+  void Measure() {
+    if (packed) packed_rate = packed->Measure();
+    if (plain) plain_rate = plain->Measure();
+  }
+
+  std::unique_ptr<OneDnnPeak> packed, plain;  // null: oneDNN has none on this processor
+  Rate packed_rate, plain_rate;
+};
+
+std::string Share(double rate, double peak) {
+  return peak > 0 ? fmt::format("{:.2f}", rate / peak) : "-";
+}
+
+void Row(const Pass& pass, int rounds, Yardstick& one_dnn) {
   Seconds best;
-  Rate peak, row_major;
   pass.run();  // pages and caches
   for (int i = 0; i < rounds; ++i) {
-    peak = packed.Measure();
-    row_major = plain.Measure();
+    one_dnn.Measure();
     const Stopwatch watch;
     pass.run();
     best.KeepShortest(watch.elapsed());
   }
   const double wall = pass.flops / best.wall, cpu = pass.flops / best.cpu;
-  fmt::print("{:<42} {:>9.1f} {:>9.1f} {:>8.0f} {:>8.2f} {:>8.2f} {:>8.2f} {:>8.2f} {:>6.2f}\n",
-             pass.name, best.wall * 1e3, best.cpu * 1e3, cpu * 1e-9, wall / peak.per_wall_second,
-             cpu / peak.per_cpu_second, wall / row_major.per_wall_second,
-             cpu / row_major.per_cpu_second, pass.limit);
+  const Rate &packed = one_dnn.packed_rate, &plain = one_dnn.plain_rate;
+  fmt::print("{:<42} {:>9.1f} {:>9.1f} {:>8.0f} {:>8} {:>8} {:>8} {:>8} {:>6.2f}\n", pass.name,
+             best.wall * 1e3, best.cpu * 1e3, cpu * 1e-9, Share(wall, packed.per_wall_second),
+             Share(cpu, packed.per_cpu_second), Share(wall, plain.per_wall_second),
+             Share(cpu, plain.per_cpu_second), pass.limit);
   std::fflush(stdout);
 }
 
@@ -141,11 +158,11 @@ void NetworkRows(const KernelTable& table, int rounds, const std::string& filter
     const std::string type = bf16_rows ? "bf16" : "fp32";
     const Element element = bf16_rows ? Element::kBf16 : Element::kFloat;
     const double train_limit = bf16_rows ? 0.60 : 0.75;
-    OneDnnPeak packed(element, true), plain(element, false);
+    Yardstick one_dnn(element);
     const auto row = [&](const std::string& name, const auto& make) {
       if (fmt::format("{} {}", type, name).find(filter) == std::string::npos) return;
       Subject subject(table);  // one pass's memory at a time
-      Row(make(subject), rounds, packed, plain);
+      Row(make(subject), rounds, one_dnn);
     };
     fmt::print("\n{:<42} {:>9} {:>9} {:>8} {:>17} {:>17} {:>6}\n", type, "wall ms", "CPU ms",
                "GF/CPU s", "share of packed", "of row-major", "limit");
@@ -159,12 +176,17 @@ void NetworkRows(const KernelTable& table, int rounds, const std::string& filter
       row("train", [&](Subject& s) { return TrainPass(s, precision, batch, train_limit); });
     }
     row("TTT", [&](Subject& s) { return TttPass(s, precision, train_limit); });
-    const Rate peak = packed.Measure(), row_major = plain.Measure();
+    if (!one_dnn.packed || !one_dnn.plain) {
+      fmt::print("oneDNN has no {} product on this processor: no shares of it\n", type);
+      continue;
+    }
+    one_dnn.Measure();
+    const Rate &packed = one_dnn.packed_rate, &plain = one_dnn.plain_rate;
     fmt::print(
         "oneDNN's product: B packed beforehand {:.0f} GFLOP per second ({:.0f} per CPU second), "
         "row-major {:.0f} ({:.0f})\n",
-        peak.per_wall_second * 1e-9, peak.per_cpu_second * 1e-9, row_major.per_wall_second * 1e-9,
-        row_major.per_cpu_second * 1e-9);
+        packed.per_wall_second * 1e-9, packed.per_cpu_second * 1e-9, plain.per_wall_second * 1e-9,
+        plain.per_cpu_second * 1e-9);
   }
 }
 

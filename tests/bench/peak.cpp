@@ -1,9 +1,12 @@
 #include "tests/bench/peak.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <dnnl.hpp>
 #include <unordered_map>
 
+#include "kernels/threads.h"
 #include "tests/bench/stopwatch.h"
 
 namespace golf::bench {
@@ -49,6 +52,7 @@ struct OneDnnPeak::Product {
 };
 
 OneDnnPeak::OneDnnPeak(Element element, bool packed) {
+  omp_set_num_threads(Threads());  // oneDNN's own
   const auto type = element == Element::kFloat ? memory::data_type::f32 : memory::data_type::bf16;
   // Squares, and the products of the network.
   constexpr memory::dim kShapes[][3] = {{1024, 1024, 1024}, {2048, 2048, 2048}, {2048, 512, 512},
@@ -57,9 +61,19 @@ OneDnnPeak::OneDnnPeak(Element element, bool packed) {
     products_.push_back(std::make_unique<Product>(m, n, k, type, packed));
 }
 
+std::unique_ptr<OneDnnPeak> OneDnnPeak::Make(Element element, bool packed) {
+  try {
+    return std::unique_ptr<OneDnnPeak>(new OneDnnPeak(element, packed));
+  } catch (const dnnl::error& error) {
+    if (error.status != dnnl_unimplemented) throw;
+    return nullptr;
+  }
+}
+
 OneDnnPeak::~OneDnnPeak() = default;
 
 Rate OneDnnPeak::Measure() {
+  omp_set_num_threads(Threads());
   for (const auto& product : products_) {
     const Seconds time = product->Run();
     best_.per_wall_second = std::max(best_.per_wall_second, product->flops / time.wall);

@@ -15,7 +15,8 @@ struct Rate {
 // operands are row-major, as most callers have them, and packing is part of the call.
 class OneDnnPeak {
  public:
-  OneDnnPeak(Element element, bool packed);
+  // Null where oneDNN has no such product: bf16 on processors without AVX-512.
+  static std::unique_ptr<OneDnnPeak> Make(Element element, bool packed);
   ~OneDnnPeak();
   OneDnnPeak(const OneDnnPeak&) = delete;
   OneDnnPeak& operator=(const OneDnnPeak&) = delete;
@@ -24,6 +25,7 @@ class OneDnnPeak {
 
  private:
   struct Product;
+  OneDnnPeak(Element element, bool packed);
   std::vector<std::unique_ptr<Product>> products_;
   Rate best_;
 };
