@@ -22,6 +22,7 @@ Status Bad(const std::string& why) { return {Code::kBadData, why}; }
 struct Body {
   ArtifactHeader header;
   std::span<const uint8_t> description, streams;
+  std::string file_sha256;
 };
 
 Result<Body> OpenEnvelope(std::span<const uint8_t> bytes) {
@@ -35,10 +36,15 @@ Result<Body> OpenEnvelope(std::span<const uint8_t> bytes) {
                std::to_string(ArtifactHeader().version) + "; use a newer golf");
   }
   const auto content = bytes.first(bytes.size() - kContentHashBytes);
-  const Sha256Digest digest = Sha256::Of(content);
+  Sha256 content_hash;
+  content_hash.Update(content);
+  Sha256 file_hash = content_hash;
+  const Sha256Digest digest = content_hash.Finish();
   if (!std::equal(digest.begin(), digest.end(), bytes.end() - kContentHashBytes)) {
     return Bad("the content hash is wrong; the file is damaged or incomplete");
   }
+  file_hash.Update(digest);
+  body.file_sha256 = ToHex(file_hash.Finish());
   const auto rest = content.subspan(sizeof(body.header));
   if (body.header.description_encoded_bytes > rest.size())
     return Bad("the description is longer than the file");
@@ -64,6 +70,7 @@ Result<Artifact> Artifact::Parse(std::vector<uint8_t> bytes, const DescriptionCh
   Artifact artifact;
   artifact.file_bytes_ = bytes.size();
   artifact.description_bytes_ = body.description.size();
+  artifact.sha256_ = body.file_sha256;
   artifact.content_hash_ = ToHex(std::span<const uint8_t>(bytes).last(kContentHashBytes));
   Result<std::vector<uint8_t>> description =
       DecodeStream(body.description, 1, body.header.description_decoded_bytes);

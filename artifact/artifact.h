@@ -60,7 +60,9 @@ class Artifact {
   const ByteTable& byte_table() const { return tokenizer_.byte_table; }
   const std::string& tokenizer_sha256() const { return tokenizer_.sha256; }
   const Provenance& provenance() const { return provenance_; }
-  const std::string& content_hash() const { return content_hash_; }  // 64 hexadecimal digits
+  // SHA-256 of the whole file, 64 hexadecimal digits: the hash that all programs print, and sha256sum with them.
+  const std::string& sha256() const { return sha256_; }
+  const std::string& content_hash() const { return content_hash_; }  // the last bytes of the file
   uint64_t file_bytes() const { return file_bytes_; }
   uint64_t description_bytes() const { return description_bytes_; }  // compressed, in the file
 
@@ -80,7 +82,7 @@ class Artifact {
   std::vector<uint8_t> program_bytes_;
   TokenizerInfo tokenizer_;
   Provenance provenance_;
-  std::string content_hash_;
+  std::string sha256_, content_hash_;
   uint64_t file_bytes_ = 0, description_bytes_ = 0;
   std::vector<ArtifactTensor> table_;
   std::vector<ArtifactStream> streams_;

@@ -1,14 +1,14 @@
 #include "artifact/budget.h"
 
-#include "artifact/file.h"
+#include "artifact/file_digest.h"
 
 namespace golf {
 
 Result<std::vector<CodeFile>> MeasureCode(const std::vector<std::string>& paths) {
   std::vector<CodeFile> files;
   for (const std::string& path : paths) {
-    GOLF_ASSIGN(const MappedFile file, MappedFile::Open(path));
-    files.push_back({path, file.bytes().size()});
+    GOLF_ASSIGN(FileDigest digest, DigestOfFile(path));
+    files.push_back({path, digest.bytes, std::move(digest.sha256)});
   }
   return files;
 }

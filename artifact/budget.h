@@ -11,9 +11,10 @@ namespace golf {
 struct CodeFile {
   std::string path;
   uint64_t bytes;
+  std::string sha256 = {};
 };
 
-// Sizes of the files; kIo if one cannot be read.
+// Bytes and hashes, of what was read; kIo if a file cannot be read.
 Result<std::vector<CodeFile>> MeasureCode(const std::vector<std::string>& paths);
 
 struct Budget {

@@ -5,6 +5,7 @@
 
 #include "artifact/checkpoint_layout.h"
 #include "artifact/file_kind.h"
+#include "artifact/sha256.h"
 #include "schemas/checkpoint_generated.h"
 
 namespace golf {
@@ -124,6 +125,14 @@ std::span<const TensorView> CheckpointContents::group(std::string_view name) con
   }
   return {};
 }
+
+std::optional<double> CheckpointContents::train_seconds() const {
+  const auto elapsed = reals.find("elapsed_ms");
+  if (elapsed == reals.end()) return std::nullopt;
+  return elapsed->second / 1000;
+}
+
+std::string Checkpoint::sha256() const { return ToHex(Sha256::OfMapped(file_)); }
 
 Result<Checkpoint> Checkpoint::Open(const std::string& path) {
   GOLF_ASSIGN(MappedFile file, MappedFile::Open(path));

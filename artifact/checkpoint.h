@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,8 @@ struct CheckpointContents {
 
   // The tensors of a group; empty if there is none of that name.
   std::span<const TensorView> group(std::string_view name) const;
+  // How long the steps of training took; nothing if the checkpoint does not tell.
+  std::optional<double> train_seconds() const;
 };
 
 // Atomic and durable (artifact/file.h). A NaN or infinity in a tensor is refused with its name (kBadNumbers) and nothing
@@ -48,6 +51,7 @@ class Checkpoint {
   const CheckpointContents& contents() const { return contents_; }
   const std::string& path() const { return file_.path(); }
   size_t file_bytes() const { return file_.bytes().size(); }
+  std::string sha256() const;  // of the mapped file, 64 hexadecimal digits
   size_t description_bytes() const { return description_bytes_; }
 
  private:

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <utility>
 
+#include "artifact/file_digest.h"
 #include "artifact/sha256.h"
 
 namespace golf {
@@ -144,6 +145,21 @@ Result<std::vector<uint8_t>> ReadFile(const std::string& path, size_t max_bytes)
     done += static_cast<size_t>(n);
   }
   return bytes;
+}
+
+Status ReadInPieces(const std::string& path,
+                    const std::function<void(std::span<const uint8_t>)>& take) {
+  const Descriptor d{OpenRetrying(path.c_str(), kReading)};
+  if (d.fd < 0) return IoError(path, "open");
+  GOLF_TRY(RegularFileSize(d.fd, path).status());
+  std::vector<uint8_t> piece(size_t{1} << 20);
+  for (;;) {
+    const ssize_t n = ::read(d.fd, piece.data(), piece.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return IoError(path, "read");
+    if (n == 0) return {};
+    take({piece.data(), static_cast<size_t>(n)});
+  }
 }
 
 Result<Destination> FindDestination(const std::string& path) {

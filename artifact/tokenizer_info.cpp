@@ -14,9 +14,11 @@ constexpr size_t kMaxPieces = 1 << 18;
 }  // namespace
 
 Result<TokenizerInfo> ReadTokenizerInfo(const std::string& tokenizer_model_path) {
-  GOLF_ASSIGN(ByteTable table, ReadByteTable(tokenizer_model_path));
-  GOLF_ASSIGN(std::string sha256, Sha256OfFile(tokenizer_model_path));
-  return TokenizerInfo{std::move(sha256), std::move(table)};
+  GOLF_ASSIGN(const MappedFile model, MappedFile::Open(tokenizer_model_path));
+  Result<ByteTable> table = ParseByteTable(model.bytes());
+  if (!table.ok())
+    return Status{table.status().code(), tokenizer_model_path + ": " + table.status().message()};
+  return TokenizerInfo{ToHex(Sha256::OfMapped(model)), std::move(*table)};
 }
 
 std::unique_ptr<schema::TokenizerT> PackTokenizerInfo(const TokenizerInfo& info) {
@@ -44,6 +46,11 @@ Result<TokenizerInfo> UnpackTokenizerInfo(const schema::Tokenizer& table) {
   info.byte_table.bytes.assign(table.bytes()->begin(), table.bytes()->end());
   for (const uint8_t flags : *table.flags()) {
     if (flags > (kLeadingSpace | kBoundary)) return bad("an unknown flag");
+    const size_t piece = info.byte_table.boundary.size();
+    if ((flags & kBoundary) != 0 &&
+        ((flags & kLeadingSpace) != 0 || info.byte_table.bytes[piece] > 0))
+      return bad("piece " + std::to_string(piece) +
+                 " is a boundary and has no bytes, yet counts some");
     info.byte_table.leading_space.push_back(flags & kLeadingSpace);
     info.byte_table.boundary.push_back(flags >> 1);
   }

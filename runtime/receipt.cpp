@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -34,8 +35,10 @@ Json OverTime(double seconds, const std::optional<double>& limit) {
 
 Json SizeOf(const RunFacts& facts, const Limits& limits) {
   Json code = Json::array();
-  for (const Limits::File& file : limits.code) {
-    code.push_back({{"name", file.name}, {"sha256", file.sha256}, {"bytes", file.bytes}});
+  for (const CodeFile& file : limits.code) {
+    code.push_back({{"name", std::filesystem::path(file.path).filename().string()},
+                    {"sha256", file.sha256},
+                    {"bytes", file.bytes}});
   }
   return {{"code_bytes", limits.code_bytes()},
           {"total_bytes", facts.artifact_bytes + limits.code_bytes()},
@@ -44,25 +47,27 @@ Json SizeOf(const RunFacts& facts, const Limits& limits) {
 }
 
 Json TrainOf(const Limits& limits) {
-  if (!limits.making) return nullptr;
-  return {{"steps_seconds", OrNull(limits.making->steps_seconds)},
-          {"calibration_seconds", limits.making->calibration_seconds},
+  if (!limits.packing) return nullptr;
+  const PackingFacts& packing = *limits.packing;
+  return {{"input_sha256", packing.input_sha256},
+          {"steps_seconds", OrNull(packing.steps_seconds)},
+          {"calibration_seconds", packing.calibration_seconds},
           {"max_seconds", OrNull(limits.max_train_seconds)},
-          {"over_time", OverTime(limits.making->train_seconds(), limits.max_train_seconds)},
-          {"packing_seconds", limits.making->packing_seconds}};
+          {"over_time", OverTime(packing.train_seconds(), limits.max_train_seconds)},
+          {"packing_seconds", packing.packing_seconds}};
 }
 
 }  // namespace
 
 uint64_t Limits::code_bytes() const {
   uint64_t bytes = 0;
-  for (const File& file : code) bytes += file.bytes;
+  for (const CodeFile& file : code) bytes += file.bytes;
   return bytes;
 }
 
-Platform DescribePlatform(const std::string& kernels, int threads, size_t processes) {
+Platform DescribePlatform(int threads) {
   const Result<std::string> program = Sha256OfFile("/proc/self/exe");
-  return {CpuName(), kernels, __VERSION__, program.ok() ? *program : "unknown", threads, processes};
+  return {CpuName(), __VERSION__, program.ok() ? *program : std::string(64, '0'), threads};
 }
 
 uint64_t PeakMemoryBytes() {
@@ -75,7 +80,7 @@ nlohmann::ordered_json Receipt(const RunFacts& facts, const Limits& limits, cons
                                const Platform& platform) {
   const ScoreSums& sums = result.sums;
   const double seconds = result.scoring_seconds;
-  Json receipt = {{"format", "golf-receipt"}, {"version", 1}};
+  Json receipt = {{"format", "golf-receipt"}, {"version", 2}};
   receipt.update(ToJson(facts));
   receipt["size"] = SizeOf(facts, limits);
   receipt["order"] = "stream";
@@ -102,11 +107,11 @@ nlohmann::ordered_json Receipt(const RunFacts& facts, const Limits& limits, cons
       {"peak_memory_bytes", result.peak_memory_bytes}};
   receipt["hardware"] = {{"device", "cpu"},
                          {"name", platform.cpu},
-                         {"processes", platform.processes},
+                         {"processes", facts.processes},
                          {"threads", platform.threads}};
-  receipt["versions"] = {{"golf", GOLF_VERSION},
+  receipt["versions"] = {{"golf", facts.golf},
                          {"compiler", platform.compiler},
-                         {"kernels", platform.kernels},
+                         {"kernels", facts.kernels},
                          {"program_sha256", platform.program_sha256}};
   return receipt;
 }

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "artifact/budget.h"
 #include "kernels/base/status.h"
+#include "runtime/packing_facts.h"
 #include "runtime/run_facts.h"
 #include "runtime/scorer.h"
 
@@ -31,32 +33,21 @@ struct RunResult {
 
 // What the run is held to (rules 2 and 3 of the challenge); none of it changes the number.
 struct Limits {
-  struct File {
-    std::string name, sha256;
-    uint64_t bytes;
-  };
-  std::vector<File> code;             // counts beside the artifact
+  std::vector<CodeFile> code;         // counts beside the artifact
   std::optional<uint64_t> max_bytes;  // of artifact and code
   std::optional<double> max_eval_seconds, max_train_seconds;
 
-  // How the artifact came about, as golf-pack measured it.
-  struct Making {
-    std::optional<double> steps_seconds;  // of training; weights from safetensors do not say
-    double calibration_seconds = 0, packing_seconds = 0;
-    double train_seconds() const { return steps_seconds.value_or(0) + calibration_seconds; }
-  };
-  std::optional<Making> making;
+  std::optional<PackingFacts> packing;
 
   uint64_t code_bytes() const;
 };
 
 // The machine and the build, as found while running.
 struct Platform {
-  std::string cpu, kernels, compiler, program_sha256;
+  std::string cpu, compiler, program_sha256;
   int threads = 0;  // of each process
-  size_t processes = 1;
 };
-Platform DescribePlatform(const std::string& kernels, int threads, size_t processes = 1);
+Platform DescribePlatform(int threads);
 
 // Highest resident memory of this process so far.
 uint64_t PeakMemoryBytes();

@@ -2,18 +2,7 @@
 
 #include <algorithm>
 
-#include "artifact/token_shard.h"
-
 namespace golf {
-
-Result<ByteRecount> ByteRecount::Open(ByteTable table, std::span<const std::string> shard_paths) {
-  std::vector<uint16_t> tokens;
-  for (const std::string& path : shard_paths) {
-    GOLF_ASSIGN(const TokenShard shard, TokenShard::Open(path));
-    tokens.insert(tokens.end(), shard.tokens().begin(), shard.tokens().end());
-  }
-  return ByteRecount(std::move(table), std::move(tokens));
-}
 
 std::optional<uint64_t> ByteRecount::Bytes(TargetRange range) const {
   if (range.end >= tokens_.size()) return std::nullopt;

@@ -2,8 +2,6 @@
 #pragma once
 #include <cstdint>
 #include <optional>
-#include <span>
-#include <string>
 #include <vector>
 
 #include "artifact/byte_table.h"
@@ -19,8 +17,6 @@ class ByteRecount {
  public:
   ByteRecount(ByteTable table, std::vector<uint16_t> tokens)
       : table_(std::move(table)), tokens_(std::move(tokens)) {}
-  // All tokens of the shards, in order.
-  static Result<ByteRecount> Open(ByteTable table, std::span<const std::string> shard_paths);
 
   // No value if the range reaches beyond the text or a token beyond the table.
   std::optional<uint64_t> Bytes(TargetRange range) const;

@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "runtime/hidden_offset.h"
+#include "runtime/micro_batch.h"
 
 namespace golf {
 
@@ -76,6 +77,14 @@ std::string_view Name(TttOptions::Schedule schedule) {
       break;
   }
   return "warmup-cosine";
+}
+
+size_t MicroBatch(const TttOptions& options, size_t window) {
+  // With more tokens per pass, activations leave the caches before the backward pass reads them.
+  constexpr size_t kPassTokens = 2048;
+  const size_t wanted =
+      options.micro_batch != 0 ? options.micro_batch : std::max<size_t>(kPassTokens / window, 1);
+  return std::min({wanted, options.batch_sequences, options.chunk_tokens / window});
 }
 
 Status CheckTttOptions(const TttOptions& options, size_t window) {

@@ -7,18 +7,10 @@
 
 #include "kernels/base/bf16.h"
 #include "kernels/table.h"
+#include "runtime/micro_batch.h"
 
 namespace golf {
 namespace {
-
-// Tokens per training pass where the user does not say: with more, activations leave the caches before backward comes.
-constexpr size_t kPassTokens = 2048;
-
-size_t MicroBatch(const TttOptions& options, size_t length) {
-  const size_t wanted =
-      options.micro_batch != 0 ? options.micro_batch : std::max<size_t>(kPassTokens / length, 1);
-  return std::min({wanted, options.batch_sequences, options.chunk_tokens / length});
-}
 
 ExecutorOptions TrainOptions(size_t batch, size_t length, Precision precision,
                              std::vector<bool> trainable) {

@@ -3,6 +3,7 @@
 #include "tools/inspect_audit.h"
 #include "tools/inspect_file.h"
 #include "tools/number_flags.h"
+#include "tools/together.h"
 
 namespace golf {
 namespace {
@@ -13,6 +14,9 @@ void AddFileFlags(CLI::App& app, InspectFlags& f) {
       "--verify", f.verify,
       "Checkpoint: check that network and weights belong together too. Of an artifact this, "
       "and every checksum, is always checked");
+  app.add_option("--tokenizer", f.tokenizer,
+                 "The SentencePiece model: byte table and hash have to be computed from it")
+      ->type_name("MODEL");
   app.add_option("--export", f.export_path, "Write the weights (dequantised) as fp32")
       ->type_name("SAFETENSORS");
   app.add_option("--weights", f.weights,
@@ -39,8 +43,10 @@ int Main(int argc, char** argv) {
   AddFileFlags(app, flags);
   InspectAuditFlags audit_flags;
   const CLI::App* audit = AddInspectAudit(app, audit_flags);
-  return RunProgram(app, argc, argv, [&] {
-    return audit->parsed() ? InspectAudit(audit_flags) : InspectFile(flags);
+  // Several processes run an evaluation again that several ran.
+  return RunTogether(app, argc, argv, audit_flags.output, [&](ProcessGroup& group) {
+    if (audit->parsed()) return InspectAudit(audit_flags, group);
+    return group.rank() == 0 ? InspectFile(flags) : Status();
   });
 }
 

@@ -9,6 +9,7 @@
 #include "artifact/artifact.h"
 #include "artifact/artifact_write.h"
 #include "artifact/budget.h"
+#include "artifact/check_tokenizer.h"
 #include "artifact/file.h"
 #include "artifact/fit.h"
 #include "artifact/hessians.h"
@@ -65,7 +66,8 @@ void AddFlags(CLI::App& app, Flags& f) {
       ->take_all();
   input
       ->add_option("--tokenizer", f.input.tokenizer,
-                   "safetensors: the SentencePiece model that it was trained with")
+                   "The SentencePiece model: safetensors need it, --check compares the artifact's "
+                   "byte table with it")
       ->type_name("MODEL");
 
   auto* output = app.add_option_group("Output");
@@ -146,16 +148,21 @@ Status CheckOnly(const Flags& f) {
   // What golf-run cannot run does not pass, whatever its size.
   GOLF_ASSIGN(const PackedNetwork packed, ReadPackedNetwork(f.check));
   const Artifact& artifact = packed.artifact;
+  GOLF_TRY(CheckTokenizerFile(artifact.tokenizer(), f.check, f.input.tokenizer));
+  const char* byte_table = ByteTableState(!f.input.tokenizer.empty());
   GOLF_ASSIGN(const Budget budget, MakeBudget(f, artifact.file_bytes()));
   const SizeReport report = MakeSizeReport(artifact);
   if (f.print.json) {
-    nlohmann::ordered_json json{{"artifact", f.check}, {"content_hash", artifact.content_hash()}};
+    nlohmann::ordered_json json{{"artifact", f.check}, {"artifact_sha256", artifact.sha256()}};
+    json["content_hash"] = artifact.content_hash();
+    json["byte_table"] = byte_table;
     json.update(ToJson(report));
     AddBudget(budget, json);
     PrintJson(json);
   } else {
     if (!budget.Check().ok()) PrintGroups(report);
     PrintBudget(budget);
+    Print("\nsha256 {}\nbyte table {}\n", artifact.sha256(), byte_table);
   }
   return budget.Check();
 }
@@ -190,9 +197,14 @@ void PrintReport(const Flags& f, const PackInput& input, const Packed& packed,
                  bool written) {
   const SizeReport report = MakeSizeReport(artifact);
   if (f.print.json) {
-    nlohmann::ordered_json json{{"input", f.input.path}, {"weights", input.weights_name},
-                                {"step", input.step},    {"packing", artifact.provenance().packing},
-                                {"level", packed.level}, {"content_hash", artifact.content_hash()}};
+    nlohmann::ordered_json json{{"input", f.input.path},
+                                {"input_sha256", input.sha256},
+                                {"weights", input.weights_name},
+                                {"step", input.step},
+                                {"packing", artifact.provenance().packing},
+                                {"level", packed.level},
+                                {"artifact_sha256", artifact.sha256()},
+                                {"content_hash", artifact.content_hash()}};
     json["output"] = written ? nlohmann::ordered_json(f.output) : nlohmann::ordered_json();
     if (packed.fit) json["fit"] = ToJson(*packed.fit);
     if (!packed.gains.empty()) json["gptq"] = ToJson(packed.gains);
@@ -222,7 +234,7 @@ void PrintReport(const Flags& f, const PackInput& input, const Packed& packed,
   if (clock.steps)
     Print("\ntrained for {:.1f} s, calibrated for {:.1f} s", *clock.steps, clock.calibration);
   Print("\npacked in {}\n", Duration(packed.seconds));
-  if (written) Print("written to {}\ncontent hash {}\n", f.output, artifact.content_hash());
+  if (written) Print("written to {}\nsha256 {}\n", f.output, artifact.sha256());
 }
 
 Status CheckFlags(const Flags& f) {
@@ -299,7 +311,9 @@ std::string WhatWouldFit(const Flags& f, const Packing& packing,
 Status Pack(const Flags& f) {
   GOLF_TRY(CheckFlags(f));
   GOLF_TRY(CheckFiles(f));
-  GOLF_ASSIGN(const PackInput input, LoadPackInput(f.input));
+  PackInputFlags input_flags = f.input;
+  input_flags.hash = f.print.json;
+  GOLF_ASSIGN(const PackInput input, LoadPackInput(input_flags));
   for (const std::string& note : input.notes) Warn(note);
   GOLF_ASSIGN(const Packing packing,
               FindPacking(f.preset.empty() ? DefaultPacking(input.recipe) : f.preset));

@@ -2,20 +2,22 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "artifact/check_tokenizer.h"
 #include "artifact/dataset.h"
 #include "artifact/file.h"
 #include "artifact/json.h"
-#include "artifact/sha256.h"
 #include "artifact/token_shard.h"
 #include "kernels/table.h"
 #include "kernels/threads.h"
 #include "runtime/audit_log.h"
 #include "runtime/evaluate.h"
 #include "runtime/hidden_offset.h"
+#include "runtime/micro_batch.h"
 #include "runtime/packed_network.h"
 #include "runtime/receipt.h"
 #include "tools/cli.h"
@@ -45,7 +47,8 @@ struct RunFlags {
   std::string protocol = "once";
   Precision precision = Precision::kFp32;
   int threads = 0;
-  std::string audit, receipt;
+  std::string audit, receipt, tokenizer;
+  bool force = false;
   TttFlags ttt;
   CheckFlags checks;
   LimitFlags limits;
@@ -89,6 +92,10 @@ void AddFlags(CLI::App& app, RunFlags& flags) {
   AddThreadsFlag(app, flags.threads);
   app.add_option("--audit", flags.audit, "Write the audit log here")->type_name("FILE");
   app.add_option("--receipt", flags.receipt, "Write the receipt here")->type_name("FILE");
+  app.add_flag("--force", flags.force, "Replace files of --audit and --receipt that are there");
+  app.add_option("--tokenizer", flags.tokenizer,
+                 "The SentencePiece model: the artifact's byte table has to be computed from it")
+      ->type_name("MODEL");
   app.add_flag("--print-plan", flags.print_plan,
                "Print the plan of a full batch and its memory; score nothing");
   AddTttFlags(app, flags.ttt);
@@ -218,7 +225,9 @@ struct Network {
 Result<Network> LoadNetwork(const RunFlags& flags, RunFacts& facts) {
   GOLF_ASSIGN(PackedNetwork packed, ReadPackedNetwork(flags.artifact));
   const Artifact& artifact = packed.artifact;
-  GOLF_ASSIGN(facts.artifact_sha256, Sha256OfFile(flags.artifact));
+  GOLF_TRY(CheckTokenizerFile(artifact.tokenizer(), flags.artifact, flags.tokenizer));
+  facts.tokenizer_checked = !flags.tokenizer.empty();
+  facts.artifact_sha256 = artifact.sha256();
   facts.artifact_path = flags.artifact;
   facts.artifact_bytes = artifact.file_bytes();
   facts.tokenizer_sha256 = artifact.tokenizer_sha256();
@@ -231,11 +240,20 @@ Result<Network> LoadNetwork(const RunFlags& flags, RunFacts& facts) {
   return network;
 }
 
+// Whether a limit is more than a number that the text does not reach.
+bool LeavesOut(size_t limit, const TokenStream& stream, size_t shards) {
+  if (stream.tokens().size() != limit) return false;
+  uint64_t tokens = 0;
+  for (const ShardFacts& shard : stream.shards()) tokens += shard.tokens;
+  return tokens > limit || stream.shards().size() < shards;
+}
+
 Result<TokenStream> LoadStream(const RunFlags& flags, const Network& network, size_t rank,
                                RunFacts& facts) {
   GOLF_ASSIGN(const std::vector<std::string> paths, ListShards(flags.shards, Split::kValidation));
   GOLF_ASSIGN(TokenStream stream,
               TokenStream::Open(paths, network.program->vocab_size, flags.limit_tokens));
+  if (LeavesOut(flags.limit_tokens, stream, paths.size())) facts.limit_tokens = flags.limit_tokens;
   GOLF_TRY(CheckTokenizerOf(stream.shards(),
                             NamedTokenizer{facts.tokenizer_sha256, facts.artifact_path}));
   GOLF_TRY(
@@ -255,9 +273,25 @@ Result<TokenStream> LoadStream(const RunFlags& flags, const Network& network, si
   return stream;
 }
 
+// What is not scored of the shards, and why.
+std::string LeftOut(const RunFacts& facts) {
+  uint64_t tokens = 0;
+  for (const ShardFacts& shard : facts.shards) tokens += shard.tokens;
+  if (facts.limit_tokens) {
+    return fmt::format("a part: the first {} tokens (--limit-tokens)",
+                       Grouped(facts.stream_tokens));
+  }
+  if (tokens == facts.stream_tokens) return fmt::format("all {} tokens", Grouped(tokens));
+  return fmt::format("{} tokens, without the last {}, which fill no window (protocol {})",
+                     Grouped(facts.stream_tokens), Grouped(tokens - facts.stream_tokens),
+                     facts.protocol);
+}
+
 void PrintReport(const RunFacts& facts, const RunResult& result) {
   const ScoreSums& sums = result.sums;
   Print("artifact  {} bytes, sha256 {}\n", Grouped(facts.artifact_bytes), facts.artifact_sha256);
+  Print("bytes     byte table {}\n", ByteTableState(facts.tokenizer_checked));
+  Print("text      {}\n", LeftOut(facts));
   Print("scored    {} targets, {} bytes of text{}\n", Grouped(sums.targets), Grouped(sums.bytes),
         sums.targets > facts.targets
             ? fmt::format("; {} of them again (protocol {})", Grouped(sums.targets - facts.targets),
@@ -271,7 +305,9 @@ void PrintReport(const RunFacts& facts, const RunResult& result) {
         Duration(result.startup_seconds), Grouped(result.peak_memory_bytes));
   if (result.adaptation) {
     const Result<TttOptions> preset = TttPreset(facts.ttt->preset);
-    const bool as_published = preset.ok() && *preset == *facts.ttt;
+    TttOptions published = preset.ok() ? *preset : TttOptions();
+    published.micro_batch = facts.ttt->micro_batch;  // changes no update
+    const bool as_published = published == *facts.ttt;
     Print("ttt       preset {}{}: {} updates in {} of {} chunks\n", facts.ttt->preset,
           as_published ? "" : " with other settings", Grouped(result.adaptation->updates),
           Grouped(result.adaptation->trained_chunks), Grouped(result.adaptation->chunks));
@@ -296,17 +332,38 @@ Status PrintPlan(const ExecutorFactory& factory, const RunFlags& flags, const Ru
 // Where the processes run on several machines, their files may not be the same.
 Status CheckSameInputs(const RunFacts& facts, ProcessGroup& group) {
   const std::string inputs = DumpJson(ToJson(facts));
-  return group.CheckSame(std::as_bytes(std::span(inputs)),
-                         {Code::kBadData, "has another artifact or other shards than rank 0"});
+  return group.CheckSame(
+      std::as_bytes(std::span(inputs)),
+      {Code::kBadData, "has another artifact, other shards or other kernels than rank 0"});
+}
+
+// For a log, AuditLog::Create() decides again, under its lock.
+Status CheckIsNew(const std::string& path, bool force) {
+  if (force || path.empty()) return {};
+  GOLF_ASSIGN(const Destination to, FindDestination(path));
+  std::error_code error;
+  if (to.descriptor >= 0 || !std::filesystem::is_regular_file(to.path, error)) return {};
+  if (std::filesystem::file_size(to.path, error) == 0) return {};
+  return {Code::kUsage,
+          fmt::format("{} is there already; give another name, or --force to replace it", path)};
+}
+
+Status WriteReceipt(const RunFlags& flags, const std::string& receipt) {
+  if (flags.receipt.empty()) return {};
+  GOLF_TRY(CheckIsNew(flags.receipt, flags.force));  // it may have come since the run began
+  return WriteFileAtomically(flags.receipt, AsBytes(receipt));
 }
 
 // Rank 0 writes.
 Status CheckFiles(const RunFlags& flags) {
   std::vector<NamedPath> inputs = NamedPaths("the shards", flags.shards);
   for (const NamedPath& code : NamedPaths("--code", flags.limits.code)) inputs.push_back(code);
-  inputs.insert(inputs.end(),
-                {{"the artifact", flags.artifact}, {"--packing", flags.limits.packing}});
-  return CheckOutputs({{"--audit", flags.audit}, {"--receipt", flags.receipt}}, inputs);
+  inputs.insert(inputs.end(), {{"the artifact", flags.artifact},
+                               {"--packing", flags.limits.packing},
+                               {"--tokenizer", flags.tokenizer}});
+  GOLF_TRY(CheckOutputs({{"--audit", flags.audit}, {"--receipt", flags.receipt}}, inputs));
+  GOLF_TRY(CheckIsNew(flags.audit, flags.force));
+  return CheckIsNew(flags.receipt, flags.force);
 }
 
 Status Run(const RunFlags& flags, ProcessGroup& group) {
@@ -320,10 +377,13 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
   if (facts.ttt && facts.ttt->hidden_offset) {
     GOLF_TRY(AddHiddenOffset(*network.program, network.weights));
   }
+  facts.kernels = kernels->instructions;
+  facts.processes = group.size();
   facts.precision = flags.precision;
   facts.protocol = flags.protocol;
   facts.rule.length = flags.window != 0 ? flags.window : network.program->window;
   facts.rule.stride = flags.plain ? facts.rule.length : flags.stride;
+  if (facts.ttt) facts.ttt->micro_batch = MicroBatch(*facts.ttt, facts.rule.length);
   facts.rule.tail = *TailOf(flags.protocol);
   if (facts.ttt && facts.rule.tail == Tail::kRepeatAll) {
     return {Code::kUsage,
@@ -359,7 +419,7 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
 
   std::unique_ptr<AuditLog> audit;
   if (!flags.audit.empty() && group.rank() == 0) {
-    GOLF_ASSIGN(audit, AuditLog::Create(flags.audit, facts));
+    GOLF_ASSIGN(audit, AuditLog::Create(flags.audit, facts, flags.force));
   }
   std::optional<ProgressObserver> progress(std::in_place, flags, facts, windows, steps);
   AdaptationCounter adaptation;
@@ -380,13 +440,9 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
   if (audit != nullptr && audited.ok()) audited = audit->Finish();
   if (audit != nullptr && audited.ok()) result.audit_head_sha256 = audit->head_sha256();
   const std::string receipt =
-      DumpJson(Receipt(facts, network.limits, result,
-                       DescribePlatform(kernels->instructions, Threads(), group.size())),
-               2) +
-      "\n";
+      DumpJson(Receipt(facts, network.limits, result, DescribePlatform(Threads())), 2) + "\n";
   // A score that took hours is printed even if it cannot be written.
-  const Status written =
-      flags.receipt.empty() ? Status() : WriteFileAtomically(flags.receipt, AsBytes(receipt));
+  const Status written = WriteReceipt(flags, receipt);
   if (flags.output.json) {
     PrintText(receipt);
   } else {

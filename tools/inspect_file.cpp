@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "artifact/check_tokenizer.h"
 #include "artifact/checkpoint.h"
 #include "artifact/file.h"
 #include "artifact/file_kind.h"
@@ -71,8 +72,9 @@ ordered_json ShardsJson(std::span<const ShardFacts> shards) {
 }
 
 void PrintVerdict(const InspectFlags& f) {
-  if (f.verify)
-    Print("\nverified: structure, every checksum, and that the weights are the network's\n");
+  if (!f.verify) return;
+  Print("\nverified: structure, every checksum, and that the weights are the network's\n");
+  Print("byte table: {}\n", ByteTableState(!f.tokenizer.empty()));
 }
 
 Status Export(const InspectFlags& f, std::span<const TensorView> weights) {
@@ -85,16 +87,20 @@ Status InspectArtifact(const InspectFlags& f) {
   const Artifact& artifact = packed.artifact;
   const std::vector<TensorView> weights = artifact.tensors();
   GOLF_ASSIGN(const ordered_json network, NetworkFacts(f, artifact.program_bytes(), weights));
+  GOLF_TRY(CheckTokenizerFile(artifact.tokenizer(), f.path, f.tokenizer));
   GOLF_ASSIGN(std::vector<CodeFile> code, MeasureCode(f.code));
   const Status exported = Export(f, weights);
   const Budget budget{artifact.file_bytes(), std::move(code), f.max_bytes};
   const SizeReport report = MakeSizeReport(artifact);
   const Provenance& made = artifact.provenance();
   if (f.output.json) {
-    ordered_json json{
-        {"file", f.path}, {"kind", "artifact"}, {"content_hash", artifact.content_hash()}};
+    ordered_json json{{"file", f.path},
+                      {"kind", "artifact"},
+                      {"artifact_sha256", artifact.sha256()},
+                      {"content_hash", artifact.content_hash()}};
     json["network"] = network;
     json["tokenizer_sha256"] = artifact.tokenizer_sha256();
+    json["byte_table"] = ByteTableState(!f.tokenizer.empty());
     json["provenance"] = {{"producer", made.producer},
                           {"packing", made.packing},
                           {"weights", made.weights},
@@ -106,8 +112,8 @@ Status InspectArtifact(const InspectFlags& f) {
     AddBudget(budget, json);
     PrintJson(json);
   } else {
-    Print("artifact      {}: {} bytes, content hash {}\n", f.path, Grouped(artifact.file_bytes()),
-          artifact.content_hash());
+    Print("artifact      {}: {} bytes, sha256 {}\n", f.path, Grouped(artifact.file_bytes()),
+          artifact.sha256());
     PrintNetwork(network);
     PrintTokenizer(artifact.tokenizer());
     Print("made by       {}: packing {} of {} weights, step {}\n", made.producer, made.packing,
@@ -184,6 +190,7 @@ Status InspectCheckpoint(const InspectFlags& f) {
             "packs to"};
   }
   GOLF_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(f.path));
+  GOLF_TRY(CheckTokenizerFile(checkpoint.contents().tokenizer, f.path, f.tokenizer));
   GOLF_ASSIGN(const std::string group, CheckpointGroup(checkpoint, f.weights));
   const std::span<const TensorView> weights = checkpoint.contents().group(group);
   GOLF_ASSIGN(const ordered_json network, NetworkFacts(f, checkpoint.contents().program, weights));

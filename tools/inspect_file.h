@@ -11,6 +11,7 @@ namespace golf {
 
 struct InspectFlags {
   std::string path, export_path, weights;
+  std::string tokenizer;  // a SentencePiece model, to compute the byte table from
   bool verify = false, compare_xz = false;
   uint64_t max_bytes = 0;
   std::vector<std::string> code;

@@ -63,11 +63,12 @@ Result<PackInput> FromCheckpoint(const PackInputFlags& flags) {
   input.weights_name = group == "weights" ? "raw" : group;
   if (const auto step = contents.integers.find("step"); step != contents.integers.end())
     input.step = step->second;
-  if (const auto elapsed = contents.reals.find("elapsed_ms"); elapsed != contents.reals.end()) {
-    if (!(elapsed->second >= 0 && elapsed->second < 1e12))
+  if (const std::optional<double> seconds = contents.train_seconds()) {
+    if (!(*seconds >= 0 && *seconds < 1e9))
       return Status{Code::kBadData, flags.path + ": elapsed_ms: no training took such a time"};
-    input.train_seconds = elapsed->second / 1000;
+    input.train_seconds = seconds;
   }
+  if (flags.hash) input.sha256 = checkpoint.sha256();
   input.training_shards = contents.training_shards;
   input.validation_shards = contents.validation_shards;
   auto program = ParseProgram(input.program);
@@ -89,6 +90,7 @@ Result<PackInput> FromSafetensors(const PackInputFlags& flags) {
   const auto program = BuildNetwork(recipe.network);
   GOLF_ASSIGN(ImportedWeights imported, ImportWeights(flags.path, recipe.network, *program));
   PackInput input;
+  input.sha256 = std::move(imported.sha256);
   input.program = SerialiseProgram(*program);
   input.recipe = program->name;
   input.weights_name = "safetensors";

@@ -18,6 +18,7 @@ struct PackInputFlags {
   std::string recipe;   // safetensors: name or file
   std::vector<std::string> overrides;  // of the recipe, "key=value"
   std::string tokenizer;  // SentencePiece model; a checkpoint that carries its own needs none
+  bool hash = false;      // compute the file's SHA-256
 };
 
 struct PackInput {
@@ -28,6 +29,7 @@ struct PackInput {
   std::string tokenizer_path;  // the file that it came from
   std::string weights_name;    // "ema", "raw", "swa", "safetensors"
   uint64_t step = 0;
+  std::string sha256 = {};              // of the file, where wanted
   std::vector<std::string> notes;       // on tensors that were not taken as they stood in the file
   std::optional<double> train_seconds;  // of its steps; safetensors do not say
   // Of the checkpoint; empty: not known.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "artifact/check_tokenizer.h"
 #include "tools/number_flags.h"
 
 namespace golf {
@@ -122,6 +123,7 @@ Status RunChecks(const CheckFlags& flags, const OutputFlags& output, const RunFa
     if (!output.json) PrintResult(result);
     if (!result.passed()) failed += fmt::format("{}{}", failed.empty() ? "" : ", ", Name(check));
   }
+  if (!output.json) Print("{:<14} {}\n", "byte table", ByteTableState(facts.tokenizer_checked));
   if (output.json) {
     Json json = {{"format", "golf-checks"}, {"version", 1}};
     json.update(ToJson(facts));

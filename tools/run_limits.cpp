@@ -1,11 +1,6 @@
 #include "tools/run_limits.h"
 
-#include <filesystem>
-#include <nlohmann/json.hpp>
-
 #include "artifact/budget.h"
-#include "artifact/json.h"
-#include "artifact/sha256.h"
 #include "tools/number_flags.h"
 
 namespace golf {
@@ -34,48 +29,26 @@ void AddLimitFlags(CLI::App& app, LimitFlags& flags) {
   AddOverTimeFlag(app, flags.over_time);
 }
 
-namespace {
-
-Result<Limits::Making> ReadMaking(const std::string& path, const Artifact& artifact) {
-  GOLF_ASSIGN(const nlohmann::json report, ReadJson(path));
-  const auto seconds = [&](const char* name) -> std::optional<double> {
-    const Result<double> number = JsonNumber(report, name);
-    return number.ok() ? std::optional(*number) : std::nullopt;
-  };
-  const auto calibration = seconds("calibration_seconds"), packing = seconds("seconds");
-  if (!calibration || !packing)
-    return Status(Code::kBadData, path + " is not what golf-pack --json prints");
-  const Result<std::string> hash = JsonText(report, "content_hash");
-  if (!hash.ok() || *hash != artifact.content_hash())
-    return Status(Code::kBadData, path + " tells of another artifact");
-  return Limits::Making{seconds("train_seconds"), *calibration, *packing};
-}
-
-}  // namespace
-
 Result<Limits> MeasureLimits(const LimitFlags& flags, const Artifact& artifact) {
   Limits limits;
   limits.max_bytes = flags.max_bytes;
   limits.max_eval_seconds = flags.max_eval_seconds;
   limits.max_train_seconds = flags.max_train_seconds;
-  GOLF_ASSIGN(const std::vector<CodeFile> code, MeasureCode(flags.code));
-  for (const CodeFile& file : code) {
-    GOLF_ASSIGN(const std::string sha256, Sha256OfFile(file.path));
-    limits.code.push_back(
-        {std::filesystem::path(file.path).filename().string(), sha256, file.bytes});
-  }
+  GOLF_ASSIGN(limits.code, MeasureCode(flags.code));
   if (flags.max_bytes) {
-    GOLF_TRY((Budget{artifact.file_bytes(), code, *flags.max_bytes}.Check()));
+    GOLF_TRY((Budget{artifact.file_bytes(), limits.code, *flags.max_bytes}.Check()));
   }
   if (flags.packing.empty()) return limits;
-  GOLF_ASSIGN(limits.making, ReadMaking(flags.packing, artifact));
-  if (flags.max_train_seconds && !limits.making->steps_seconds) {
+  GOLF_ASSIGN(limits.packing, ReadPackingFacts(flags.packing));
+  if (limits.packing->artifact_sha256 != artifact.sha256())
+    return Status(Code::kBadData, flags.packing + " tells of another artifact");
+  if (flags.max_train_seconds && !limits.packing->steps_seconds) {
     return Status(
         Code::kUsage,
         "--max-train-seconds: the weights came from safetensors, which do not say how long "
         "training took");
   }
-  GOLF_TRY(CheckSeconds("training", limits.making->train_seconds(), "--max-train-seconds",
+  GOLF_TRY(CheckSeconds("training", limits.packing->train_seconds(), "--max-train-seconds",
                         flags.max_train_seconds, flags.over_time));
   return limits;
 }

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <map>
 
+#include "artifact/file.h"
 #include "artifact/safetensors.h"
+#include "artifact/sha256.h"
 #include "kernels/base/block_name.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
@@ -129,8 +131,12 @@ std::string Advice(const NetworkConfig& network, std::span<const TensorView> ten
 
 Result<ImportedWeights> ImportWeights(const std::string& path, const NetworkConfig& network,
                                       const schema::ProgramT& program) {
-  GOLF_ASSIGN(const TensorFile file, ReadSafetensors(path));
+  GOLF_ASSIGN(const MappedFile bytes, MappedFile::Open(path));
+  const Result<TensorFile> read = ParseSafetensors(bytes.bytes());
+  if (!read.ok()) return Status(read.status().code(), path + ": " + read.status().message());
+  const TensorFile& file = *read;
   ImportedWeights imported;
+  imported.sha256 = ToHex(Sha256::OfMapped(bytes));
   const auto note = [&](const std::string& what) {
     imported.notes.push_back(fmt::format("{}: {}", path, what));
   };

@@ -12,6 +12,7 @@ namespace golf {
 
 struct ImportedWeights {
   TensorSet weights;
+  std::string sha256;  // of the file
   // What was not taken as it stood in the file, for the user to read.
   std::vector<std::string> notes;
 };

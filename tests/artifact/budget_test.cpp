@@ -24,7 +24,16 @@ TEST(Budget, CountsEveryCodeFile) {
       {folder.Write("a", "12345"), folder.Write("b", ""), folder.Write("c", "\xc3\xbc")});
   ASSERT_TRUE(code.ok());
   EXPECT_EQ((Budget{0, *code, 0}).code_bytes(), 7U);
+  EXPECT_EQ((*code)[1].sha256, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(MeasureCode({folder / "none"}).status().code(), Code::kIo);
+}
+
+// The file system states a size of 0 for it.
+TEST(Budget, CountsTheBytesThatAreRead) {
+  const auto code = MeasureCode({"/proc/version"});
+  ASSERT_TRUE(code.ok()) << code.status().message();
+  EXPECT_EQ(code->front().bytes, ReadAll("/proc/version").size());
+  EXPECT_GT(code->front().bytes, 0U);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "artifact/artifact.h"
 #include "artifact/checkpoint.h"
 #include "artifact/safetensors.h"
+#include "artifact/sha256.h"
 #include "artifact/shard_facts.h"
 #include "artifact/token_shard.h"
 #include "runtime/program.h"
@@ -145,6 +146,20 @@ TEST_F(GolfPack, DryRunIsExactAndWritesNothing) {
   for (const json& t : sizes.at("tensors")) sum += t.at("bytes").get<uint64_t>();
   EXPECT_EQ(sum, fs::file_size(output_));
   EXPECT_EQ(sizes.at("content_hash"), Artifact::Read(output_)->content_hash());
+  EXPECT_EQ(sizes.at("artifact_sha256"), *Sha256OfFile(output_));
+  EXPECT_EQ(sizes.at("input_sha256"), *Sha256OfFile(checkpoint_));
+}
+
+// The hash that sha256sum prints, from every program.
+TEST_F(GolfPack, AllProgramsPrintTheSameHash) {
+  const Outcome pack = Shell("golf-pack " + checkpoint_ + " --level 1 -o " + output_);
+  ASSERT_EQ(pack.code, 0) << pack.text;
+  const std::string hash = "sha256 " + *Sha256OfFile(output_);
+  EXPECT_THAT(pack.text, HasSubstr(hash));
+  EXPECT_THAT(Shell("golf-pack --max-bytes 16000000 --check " + output_).text, HasSubstr(hash));
+  EXPECT_THAT(Shell("golf-inspect " + output_).text, HasSubstr(hash));
+  EXPECT_EQ(json::parse(Shell("golf-inspect --json " + output_).text).at("artifact_sha256"),
+            *Sha256OfFile(output_));
 }
 
 TEST_F(GolfPack, ChecksAnArtifactForCi) {

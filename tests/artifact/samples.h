@@ -69,8 +69,8 @@ inline TokenizerInfo SampleTokenizer(size_t pieces = 40) {
   TokenizerInfo info;
   info.sha256 = std::string(64, 'a');
   for (size_t i = 0; i < pieces; ++i) {
-    info.byte_table.bytes.push_back(static_cast<uint16_t>(i % 7));
-    info.byte_table.leading_space.push_back(i % 3 == 0);
+    info.byte_table.bytes.push_back(i < 4 ? 0 : static_cast<uint16_t>(i % 7));
+    info.byte_table.leading_space.push_back(i >= 4 && i % 3 == 0);
     info.byte_table.boundary.push_back(i < 4);
   }
   return info;

@@ -56,13 +56,15 @@ ttt=(--ttt-chunk 256 --ttt-batch 5 --ttt-epochs 2)
 "${score[@]}" >plain.json
 "${score[@]}" "${ttt[@]}" >ttt.json
 for n in 2 3; do
-  processes $n "${score[@]}" --audit plain.audit --receipt plain.receipt >plain$n.json
+  processes $n "${score[@]}" --audit plain.audit --receipt plain.receipt --force >plain$n.json
   must "$n processes score as one does, bit for bit" test "$(field nll_sum_nats plain$n.json)" = "$(field nll_sum_nats plain.json)"
   must "the receipt says how many they were" test "$(field processes plain.receipt)" = "$n"
-  processes $n "${score[@]}" "${ttt[@]}" --audit ttt.audit --receipt ttt.receipt >ttt$n.json
+  processes $n "${score[@]}" "${ttt[@]}" --audit ttt.audit --receipt ttt.receipt --force >ttt$n.json
   must "$n processes train at test time as one does" near "$(field val_bpb ttt$n.json)" "$(field val_bpb ttt.json)"
-  must "and their log and receipt are verified" \
-    golf-inspect verify ttt.audit --artifact model.ptz --shards 'data/golf_val_*.bin' --receipt ttt.receipt
+  verify=(golf-inspect verify ttt.audit --artifact model.ptz --shards 'data/golf_val_*.bin' --receipt ttt.receipt)
+  must "and their log and receipt fit together" "${verify[@]}"
+  must "as many processes run it again, line by line" processes $n "${verify[@]}" --rerun
+  must "one is not enough for that" exits_with 2 1 "${verify[@]}" --rerun
 done
 
 OMPI_MCA_hwloc_base_binding_policy=none processes 2 "${score[@]}" >unbound.json

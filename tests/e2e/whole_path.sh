@@ -98,11 +98,11 @@ slot=(--ttt-preset slot --ttt-chunk 64)
 score model.ptz slot.json "${slot[@]}" --audit slot.audit
 must "an offset on the last hidden state, learnt from what was scored, lowers bits per byte" \
   less "$(field val_bpb slot.json)" "$(field val_bpb plain.json)"
-must "and its run is legal by log and receipt" \
+must "and its log and receipt are those of a legal run" \
   golf-inspect verify slot.audit --artifact model.ptz --shards 'data/golf_val_*.bin' --receipt slot.json
 must "and by every check" \
   golf-run model.ptz 'data/golf_val_*.bin' --stride 32 --check all --check-samples 4 --limit-tokens 1500 "${slot[@]}" --quiet
-limited() { golf-run model.ptz 'data/golf_val_*.bin' --plain --receipt limits.json --quiet "$@"; }
+limited() { golf-run model.ptz 'data/golf_val_*.bin' --plain --receipt limits.json --force --quiet "$@"; }
 must "artifact and code that fit the budget are scored" limited --code code.py --max-bytes $((bytes + 100))
 must "and the receipt says their sum" test "$(field total_bytes limits.json)" = $((bytes + 100))
 must "one byte less is exit code 5" exits_with 5 limited --code code.py --max-bytes $((bytes + 99))
@@ -113,13 +113,19 @@ must "what golf-pack measured enters the receipt" \
 must "to the digit" test "$(field calibration_seconds made.receipt)" = "$(field calibration_seconds made.json)"
 made() { golf-run made.ptz 'data/golf_val_*.bin' --plain --quiet "$@"; }
 must "training that took too long is exit code 5" exits_with 5 made --packing made.json --max-train-seconds 0.000001
-made --packing made.json --max-train-seconds 0.000001 --over-time warn --receipt made.receipt >/dev/null 2>&1
+made --packing made.json --max-train-seconds 0.000001 --over-time warn --receipt made.receipt --force >/dev/null 2>&1
 must "and only noted in the receipt where that is asked" test "$(field over_time made.receipt)" = true
 must "a report of another artifact is exit code 4" exits_with 4 limited --packing made.json
 must "and so is what is no report" exits_with 4 made --packing plain.json
-verify() { golf-inspect verify "$1" --artifact model.ptz --shards 'data/golf_val_*.bin' --receipt ttt.json; }
-must "the log proves that the run was legal, and fits artifact, shards and receipt" verify ttt.audit
-sed '4s/"count":[0-9]*/"count":1/' ttt.audit >forged.audit
+must "made.json has the hashes of checkpoint and artifact" \
+  test "$(field input_sha256 made.json) $(field artifact_sha256 made.json)" = \
+       "\"$(sha256sum <$checkpoint | cut -d' ' -f1)\" \"$(sha256sum <made.ptz | cut -d' ' -f1)\""
+must "a receipt that is there is not replaced" exits_with 2 made --receipt made.receipt
+verify() { golf-inspect verify "$@" --artifact model.ptz --shards 'data/golf_val_*.bin' --receipt ttt.json; }
+must "the log fits together, and fits artifact, shards, tokenizer and receipt" verify ttt.audit --tokenizer data/tokenizer.model
+must "and a sample of its scores is computed again" verify ttt.audit --rerun-sample 3
+must "and all of them" verify ttt.audit --rerun
+sed '3s/"count":[0-9]*/"count":1/' ttt.audit >forged.audit
 must "a forged record is exit code 4" exits_with 4 verify forged.audit
 
 pack $checkpoint --preset float -o float.ptz

@@ -241,7 +241,7 @@ TEST_F(FailingIo, LeavesTheOldArtifactOrTheNew) {
 TEST_F(FailingIo, ScoresOrSaysWhyNot) {
   Sweep("golf-run --quiet --threads 1 --stride 4 " + (files_ / "model.ptz") + " " +
             (files_ / "data/golf_val_000000.bin") + " --limit-tokens 200 --audit " + out() +
-            "/run.audit --receipt " + out() + "/receipt.json",
+            "/run.audit --force --receipt " + out() + "/receipt.json",
         [] {});
 }
 

@@ -139,23 +139,35 @@ void WriteAuditLog(SeedFolder& out) {
   const auto add = [&](const Json& record) { log += record.dump() + '\n'; };
   add({{"type", "header"},
        {"format", "golf-audit"},
-       {"version", 1},
+       {"version", 2},
+       {"artifact_name", "a.ptz"},
+       {"artifact_bytes", 100},
        {"artifact_sha256", std::string(64, 'a')},
+       {"tokenizer_sha256", std::string(64, 'b')},
+       {"tokenizer_checked", false},
        {"shards", {{{"name", "a.bin"}, {"sha256", std::string(64, 'b')}, {"tokens", 33}}}},
+       {"limit_tokens", nullptr},
+       {"val_tokens", 33},
        {"target_tokens", 32},
+       {"window", 16},
        {"stride", 8},
        {"protocol", "once"},
-       {"ttt", Json::object()}});
+       {"precision", "fp32"},
+       {"kernels", "avx2"},
+       {"processes", 1},
+       {"golf", "0.1.0"},
+       {"ttt", nullptr}});
   add({{"type", "score"},
        {"range", {0, 16}},
        {"weights", ""},
+       {"starts", {0, 0}},
        {"nll_nats", 4.0},
        {"bytes", 20},
        {"count", 16}});
-  add({{"type", "train"}, {"range", {0, 16}}, {"weights", ""}, {"updates", 2}, {"lr", 0.5}});
   add({{"type", "score"},
        {"range", {16, 32}},
        {"weights", ""},
+       {"starts", {8, 16}},
        {"nll_nats", 2.0},
        {"bytes", 20},
        {"count", 16}});
@@ -167,8 +179,8 @@ void WriteAuditLog(SeedFolder& out) {
        {"loss_nats", 6.0 / 32},
        {"bits_per_byte", 6.0 / 0.693147180559945309417 / 40}});
   out.Write("audit", "log", {0}, ToBytes(log));
-  // Built: 32 targets, "once", one score record of all.
-  out.Write("audit", "one_record", {1}, {32, 0, 0, 0, 1, 0, 0, 32, 4});
+  // Built: windows of 8 at stride 4, "once", with training; nothing is altered.
+  out.Write("audit", "one_record", {1}, {7, 3, 0, 1, 31, 8, 1, 1, 4, 4, 4, 4, 4, 4, 4, 4, 0});
 }
 
 void WriteTexts(SeedFolder& out) {

@@ -31,11 +31,12 @@ Status Train(AuditLog& log, size_t begin, size_t end) {
   return log.Trained({step, updates, FakeWeights()});
 }
 
-// Neighbouring windows, training right behind training, a window further on, and a record that is full.
+// The first window, neighbouring windows, training right behind training, a window further on, and a record that is full.
 Status Tell(const std::string& path) {
-  GOLF_ASSIGN(const auto log, AuditLog::Create(path, {}));
+  GOLF_ASSIGN(const auto log, AuditLog::Create(path, {}, /*replace=*/true));
   GOLF_TRY(Score(*log, 0, 16));
-  GOLF_TRY(Score(*log, 16, 16));
+  GOLF_TRY(Score(*log, 16, 8));
+  GOLF_TRY(Score(*log, 24, 8));
   GOLF_TRY(Train(*log, 0, 16));
   GOLF_TRY(Train(*log, 16, 32));
   GOLF_TRY(Score(*log, 32, 8));
@@ -55,8 +56,8 @@ TEST(AuditLog, ClosesAScoreRecordAtAGapAtTrainingAndWhenItIsFull) {
                       (record.contains("range") ? record.at("range").dump() : ""));
   }
   EXPECT_THAT(records,
-              ElementsAre("header", "score[0,32]", "train[0,16]", "train[16,32]", "score[32,40]",
-                          "score[100,40100]", "score[40100,40108]", "end"));
+              ElementsAre("header", "score[0,16]", "score[16,32]", "train[0,16]", "train[16,32]",
+                          "score[32,40]", "score[100,40100]", "score[40100,40108]", "end"));
 }
 
 TEST(AuditLog, NamesTheCallThatFailedWhicheverItIs) {
@@ -69,7 +70,7 @@ TEST(AuditLog, NamesTheCallThatFailedWhicheverItIs) {
         EXPECT_THAT(status.message(), HasSubstr(path)) << call;
         EXPECT_THAT(status.message(), HasSubstr(std::strerror(ENOSPC))) << call;
       });
-  EXPECT_EQ(calls, 10U);  // open, eight records, fsync
+  EXPECT_EQ(calls, 15U);  // open, fstat, flock, fstat, ftruncate, nine records, fsync
 }
 
 TEST(AuditLog, InterruptionsAndShortWritesLeaveTheSameLog) {
@@ -78,7 +79,8 @@ TEST(AuditLog, InterruptionsAndShortWritesLeaveTheSameLog) {
   ASSERT_TRUE(Tell(path).ok());
   const std::string whole = ReadAll(path);
   for (const Fault& fault :
-       {Fault{.error = EINTR, .call = "open"}, Fault{.error = EINTR, .call = "write"},
+       {Fault{.error = EINTR, .call = "open"}, Fault{.error = EINTR, .call = "flock"},
+        Fault{.error = EINTR, .call = "ftruncate"}, Fault{.error = EINTR, .call = "write"},
         Fault{.error = EINTR, .call = "fsync"}, Fault{.error = kOneByte, .call = "write"}}) {
     EachCallFails(
         fault, [&] { return Tell(path); },
@@ -97,6 +99,29 @@ TEST(AuditLog, MayBeWrittenWhereNothingCanBeSynced) {
     EXPECT_TRUE(Tell(folder / "log").ok()) << error;
     EXPECT_EQ(failing.met(), "fsync");
   }
+}
+
+TEST(AuditLog, OneProcessAtATimeWritesALogAndNothingIsCutOffBeforeTheLock) {
+  const TempFolder folder;
+  const std::string path = folder / "log";
+  const auto first = AuditLog::Create(path, {});
+  ASSERT_TRUE(first.ok());
+  const std::string header = ReadAll(path);
+  for (const bool replace : {false, true})
+    EXPECT_EQ(AuditLog::Create(path, {}, replace).status().code(), Code::kBusy);
+  EXPECT_EQ(ReadAll(path), header);
+  EXPECT_TRUE((*first)->Finish().ok());
+}
+
+TEST(AuditLog, ReplacesAFileThatHoldsSomethingOnlyWhereAskedTo) {
+  const TempFolder folder;
+  const std::string path = folder.Write("log", "precious");
+  EXPECT_EQ(AuditLog::Create(path, {}).status().code(), Code::kUsage);
+  EXPECT_EQ(ReadAll(path), "precious");
+  EXPECT_TRUE(AuditLog::Create(path, {}, /*replace=*/true).ok());
+  EXPECT_THAT(ReadAll(path), testing::StartsWith("{\"type\":\"header\""));
+  EXPECT_TRUE(AuditLog::Create(folder.Write("empty", ""), {}).ok());
+  EXPECT_TRUE(AuditLog::Create("/dev/null", {}).ok());
 }
 
 TEST(AuditLog, NeedsAFolderThatIsThere) {

@@ -7,9 +7,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "artifact/artifact.h"
 #include "artifact/sha256.h"
 #include "artifact/token_shard.h"
+#include "runtime/audit_log.h"
 #include "runtime/verify_audit.h"
+#include "tests/runtime/forge_log.h"
 #include "tests/runtime/made_up_text.h"
 #include "tests/runtime/run_program.h"
 #include "tests/runtime/small_network.h"
@@ -21,14 +24,40 @@ using nlohmann::json;
 using test::ProgramOutput;
 using testing::HasSubstr;
 
+// A SentencePiece model with kVocab pieces: two of control, then texts of 1 to 5 bytes, every third with a space in front.
+std::string MadeUpModel(const std::string& suffix = "") {
+  const auto field = [](char number, const std::string& bytes) {
+    return std::string{number, static_cast<char>(bytes.size())} + bytes;
+  };
+  std::string model;
+  for (uint32_t i = 0; i < test::kVocab; ++i) {
+    const std::string text = (i % 3 == 0 ? "\xe2\x96\x81" : "") + std::string(1 + i % 5, 'a') +
+                             std::to_string(i) + suffix;
+    model += field('\x0a', field('\x0a', text) + (i < 2 ? std::string("\x18\x03") : ""));
+  }
+  return model;
+}
+
+// net.ptz with another tokenizer.
+void WriteWithTokenizer(const std::string& from, const std::string& to,
+                        const TokenizerInfo& tokenizer) {
+  const auto artifact = Artifact::Read(from);
+  ASSERT_TRUE(artifact.ok()) << artifact.status().message();
+  const auto file = SerialiseArtifact(
+      {artifact->program_bytes(), tokenizer, artifact->provenance(), artifact->encoded()}, 3);
+  ASSERT_TRUE(WriteFileAtomically(to, file).ok());
+}
+
 class GolfRun : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     std::filesystem::create_directories(folder_);
     const auto program = BuildNetwork(test::SmallNetworkConfig(test::kVocab, 64));
     const TensorSet weights = test::RandomWeights(*program);
+    std::ofstream(Path("t.model"), std::ios::binary) << MadeUpModel();
     test::WriteArtifact(Path("net.ptz"), *program, test::Views(weights), test::MadeUpBytes(),
                         "pr668");
+    WriteWithTokenizer(Path("net.ptz"), Path("tok.ptz"), *ReadTokenizerInfo(Path("t.model")));
     const auto write = [](const char* name, size_t tokens, unsigned seed) {
       const TokenStream stream = test::RandomStream(tokens, seed);
       ASSERT_TRUE(WriteTokenShard(Path(name), stream.tokens()).ok());
@@ -47,6 +76,13 @@ class GolfRun : public testing::Test {
         Run(Path("net.ptz") + " " + Path("val_*.bin").insert(0, "'") + "' --json " + flags);
     EXPECT_EQ(output.exit_code, 0) << output.err;
     return json::parse(output.out, nullptr, false);
+  }
+  static ProgramOutput Verify(const std::string& log, const std::string& flags = "",
+                              const std::string& artifact = "net.ptz") {
+    return test::RunProgram("golf-inspect",
+                            "verify " + log + " --artifact " + Path(artifact) + " --shards " +
+                                Path("val_0.bin") + " " + Path("val_1.bin") + " " + flags,
+                            folder_);
   }
   // Everything but what differs from run to run by nature.
   static json Score(const std::string& flags) {
@@ -97,46 +133,200 @@ TEST_F(GolfRun, BatchesThreadsAndRepetitionDoNotChangeTheScore) {
 TEST_F(GolfRun, AuditLogAndReceiptVerify) {
   const json receipt = RunJson("--stride 16 --audit " + Path("audit.jsonl") + " --receipt " +
                                Path("receipt.json") + kTtt);
+  const auto artifact = Artifact::Read(Path("net.ptz"));
   AuditEvidence evidence;
-  evidence.artifact_path = Path("net.ptz");
+  evidence.artifact = {Path("net.ptz"), artifact->sha256(), artifact->file_bytes(),
+                       artifact->tokenizer()};
   evidence.shard_paths = {Path("val_0.bin"), Path("val_1.bin")};
-  evidence.byte_table = test::MadeUpBytes();
   evidence.receipt_path = Path("receipt.json");
   const auto report = VerifyAudit(Path("audit.jsonl"), evidence);
   ASSERT_TRUE(report.ok()) << report.status().message();
   EXPECT_TRUE(report->bytes_recounted);
   EXPECT_EQ(report->train_records, 3U);
   EXPECT_EQ(report->head_sha256, receipt["audit_head_sha256"]);
-  evidence.byte_table->leading_space[4] ^= 1;
+  evidence.artifact->tokenizer.byte_table.leading_space[4] ^= 1;
   EXPECT_THAT(VerifyAudit(Path("audit.jsonl"), evidence).status().message(),
               HasSubstr("where the text has"));
   evidence.shard_paths = {Path("val_1.bin"), Path("val_0.bin")};
   EXPECT_THAT(VerifyAudit(Path("audit.jsonl"), evidence).status().message(),
               HasSubstr("another file"));
-  evidence.artifact_path = Path("val_0.bin");
+  evidence.artifact->sha256 = *Sha256OfFile(Path("val_0.bin"));
   EXPECT_THAT(VerifyAudit(Path("audit.jsonl"), evidence).status().message(),
               HasSubstr("another artifact"));
 }
 
 TEST_F(GolfRun, InspectVerifiesLogsAndNamesTheWrongRecord) {
-  const std::string log = Path("verified.jsonl"), files = " --artifact " + Path("net.ptz") +
-                                                          " --shards " + Path("val_0.bin") + " " +
-                                                          Path("val_1.bin");
+  const std::string log = Path("verified.jsonl");
   const json receipt = RunJson("--stride 16 --protocol reference --audit " + log + kTtt);
-  const auto inspect = [&](const std::string& flags) {
-    return test::RunProgram("golf-inspect", "verify " + log + files + flags, folder_);
-  };
-  const ProgramOutput honest = inspect(" --json");
+  const ProgramOutput honest = Verify(log, "--json");
   ASSERT_EQ(honest.exit_code, 0) << honest.err;
   const json report = json::parse(honest.out);
   EXPECT_EQ(report["audit_head_sha256"], receipt["audit_head_sha256"]);
   EXPECT_EQ(report["repeated"], 48);
   EXPECT_EQ(report["bytes_recounted"], true);
-  EXPECT_THAT(inspect("").out, HasSubstr("48 scores of the last targets count again"));
+  EXPECT_EQ(report["scores"], "consistent");
+  EXPECT_EQ(report["state"], "reference");
+  EXPECT_EQ(report["byte_table"], "not checked against a tokenizer");
+  const std::string text = Verify(log).out;
+  EXPECT_THAT(text, HasSubstr("consistent"));
+  EXPECT_THAT(text, HasSubstr("not one pass: 48 scores of the last targets count again"));
+  EXPECT_THAT(text, HasSubstr("without the last 40, which fill no window"));
+  EXPECT_THAT(text, HasSubstr("not checked against a tokenizer"));
+  for (const char* word : {"valid", "verified"}) EXPECT_THAT(text, testing::Not(HasSubstr(word)));
   std::filesystem::resize_file(log, std::filesystem::file_size(log) - 1);
-  const ProgramOutput cut = inspect("");
+  const ProgramOutput cut = Verify(log);
   EXPECT_EQ(cut.exit_code, static_cast<int>(Code::kBadData));
   EXPECT_THAT(cut.err, HasSubstr("the line is cut off"));
+}
+
+TEST_F(GolfRun, APartOfTheTextIsCalledAPart) {
+  const std::string log = Path("part.jsonl");
+  const ProgramOutput run = Run(Path("net.ptz") + " '" + Path("val_*.bin") +
+                                "' --plain --limit-tokens 300 --audit " + log);
+  EXPECT_THAT(run.out, HasSubstr("a part: the first 300 tokens (--limit-tokens)"));
+  const ProgramOutput verified = Verify(log);
+  EXPECT_EQ(verified.exit_code, 0) << verified.err;
+  EXPECT_THAT(verified.out, HasSubstr("a part: the first 300 tokens"));
+  EXPECT_EQ(json::parse(Verify(log, "--json").out)["text"], "part");
+  EXPECT_THAT(RunJson("--plain")["limit_tokens"], json());
+  EXPECT_EQ(RunJson("--plain --limit-tokens 600")["limit_tokens"], 600);  // all of the first shard
+  EXPECT_THAT(RunJson("--plain --limit-tokens 1001")["limit_tokens"], json());
+}
+
+TEST_F(GolfRun, TheByteTableIsComparedWithTheTokenizer) {
+  const std::string model = Path("t.model"), other = Path("other.model"), log = Path("table.jsonl");
+  std::ofstream(other, std::ios::binary) << MadeUpModel("x");
+  EXPECT_THAT(Run(Path("tok.ptz") + " " + Path("val_0.bin") + " --plain").out,
+              HasSubstr("not checked against a tokenizer"));
+  const ProgramOutput run = Run(Path("tok.ptz") + " '" + Path("val_*.bin") +
+                                "' --plain --tokenizer " + model + " --json --audit " + log);
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(json::parse(run.out)["tokenizer_checked"], true);
+  const ProgramOutput checked = Verify(log, "--tokenizer " + model, "tok.ptz");
+  EXPECT_EQ(checked.exit_code, 0) << checked.err;
+  EXPECT_THAT(checked.out, testing::Not(HasSubstr("not checked")));
+  EXPECT_EQ(Verify(log, "--tokenizer " + other, "tok.ptz").exit_code, 4);
+
+  // A table that counts twice the bytes, in an artifact whose hashes are sound.
+  TokenizerInfo forged = *ReadTokenizerInfo(model);
+  for (uint16_t& bytes : forged.byte_table.bytes) bytes = static_cast<uint16_t>(2 * bytes);
+  WriteWithTokenizer(Path("net.ptz"), Path("forged.ptz"), forged);
+  const auto inspect = [](const std::string& arguments) {
+    return test::RunProgram("golf-inspect", arguments, folder_);
+  };
+  for (const std::string& tokenizer : {model, other}) {
+    const ProgramOutput scored =
+        Run(Path("forged.ptz") + " " + Path("val_0.bin") + " --tokenizer " + tokenizer);
+    EXPECT_EQ(scored.exit_code, 4);
+    EXPECT_THAT(scored.err, HasSubstr("the byte table is not that of " + tokenizer));
+    EXPECT_EQ(inspect(Path("forged.ptz") + " --verify --tokenizer " + tokenizer).exit_code, 4);
+    EXPECT_EQ(test::RunProgram("golf-pack",
+                               "--check " + Path("forged.ptz") +
+                                   " --max-bytes 16000000 --tokenizer " + tokenizer,
+                               folder_)
+                  .exit_code,
+              4);
+  }
+  EXPECT_EQ(inspect(Path("tok.ptz") + " --verify --tokenizer " + model).exit_code, 0);
+  EXPECT_THAT(inspect(Path("tok.ptz") + " --verify").out,
+              HasSubstr("not checked against a tokenizer"));
+  EXPECT_THAT(
+      test::RunProgram("golf-pack", "--check " + Path("tok.ptz") + " --max-bytes 16000000", folder_)
+          .out,
+      HasSubstr("not checked against a tokenizer"));
+}
+
+TEST_F(GolfRun, ARerunGivesTheSameLogLineByLine) {
+  for (const std::string flags : {"--stride 16", "--plain --precision bf16",
+                                  "--stride 16 --protocol reference --limit-tokens 400",
+                                  "--stride 16 --protocol reference-all"}) {
+    for (const std::string& ttt : {std::string(), kTtt + std::string(" --ttt-preset slot"),
+                                   kTtt + std::string(" --ttt-micro-batch 2")}) {
+      if (flags.ends_with("-all") && !ttt.empty()) continue;
+      const std::string log = Path("rerun.jsonl");
+      RunJson(flags + ttt + " --force --audit " + log);
+      const ProgramOutput rerun = Verify(log, "--rerun");
+      EXPECT_EQ(rerun.exit_code, 0) << flags << ttt << rerun.err;
+      EXPECT_THAT(rerun.out, HasSubstr("recomputed"));
+      const ProgramOutput sample = Verify(log, "--rerun-sample 7 --json");
+      EXPECT_EQ(sample.exit_code, 0) << flags << ttt << sample.err;
+      const json report = json::parse(sample.out);
+      EXPECT_EQ(report["scores"], "recomputed in part");
+      EXPECT_GE(report["windows_recomputed"], 1);
+    }
+  }
+  EXPECT_EQ(Verify(Path("rerun.jsonl"), "--rerun --rerun-sample 3").exit_code, 2);
+  EXPECT_EQ(test::RunProgram("golf-inspect", "verify " + Path("rerun.jsonl") + " --rerun", folder_)
+                .exit_code,
+            2);
+}
+
+// What only a rerun tells (forgery_test.cpp), it does tell.
+TEST_F(GolfRun, ARerunTellsForgedScoresAndSettings) {
+  const std::string log = Path("honest.jsonl"), forged = Path("forged.jsonl");
+  RunJson("--stride 16 --audit " + log + kTtt + std::string(" --ttt-batch 3"));
+  struct Forgery {
+    const char *record, *field;
+    json value;
+    int code;
+  };
+  const std::vector<Forgery> forgeries = {
+      {"score", "/nll_nats", 100.0, 4},
+      {"train", "/first_loss_nats", 1.0, 4},
+      {"train", "/last_loss_nats", 1.0, 4},
+      {"train", "/weights_xxh3", "0123456789abcdef", 4},
+      {"header", "/precision", "bf16", 4},
+      {"header", "/ttt/momentum", 0.5, 4},
+      {"header", "/ttt/weight_decay", 0.1, 4},
+      {"header", "/ttt/clip_norm", 0.01, 4},
+      {"header", "/ttt/trainable", json::array({"-*", "+blocks.-1.*"}), 4},
+      {"header", "/ttt/bf16_weights", json::array({"tok_emb.weight"}), 4},
+      {"header", "/kernels", "none", 6},
+      {"header", "/processes", 2, 2},
+  };
+  for (const Forgery& forgery : forgeries) {
+    test::ForgeLog(log, forged, forgery.record, forgery.field, forgery.value);
+    ASSERT_EQ(Verify(forged).exit_code, 0) << forgery.field << Verify(forged).err;
+    const ProgramOutput rerun = Verify(forged, "--rerun");
+    EXPECT_EQ(rerun.exit_code, forgery.code) << forgery.field << rerun.err;
+    if (forgery.code != 4) continue;
+    EXPECT_THAT(rerun.err, HasSubstr("the rerun gives")) << forgery.field;
+  }
+  test::ForgeLog(log, forged, "score", "/nll_nats", 100.0);
+  EXPECT_EQ(Verify(forged, "--rerun-sample 1000").exit_code, 4);
+}
+
+TEST_F(GolfRun, EvidenceIsNotReplacedUnlessForced) {
+  const std::string log = Path("kept.jsonl"), receipt = Path("kept.json");
+  const std::string run = Path("net.ptz") + " " + Path("val_0.bin") + " --plain --quiet";
+  std::ofstream(log) << "precious";
+  std::ofstream(receipt) << "precious";
+  const auto read = [](const std::string& path) {
+    std::ifstream file(path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  for (const std::string& flags : {" --audit " + log, " --receipt " + receipt}) {
+    const ProgramOutput output = Run(run + flags);
+    EXPECT_EQ(output.exit_code, 2);
+    EXPECT_THAT(output.err, HasSubstr("is there already"));
+    EXPECT_EQ(output.out, "");
+  }
+  EXPECT_EQ(read(log), "precious");
+  EXPECT_EQ(read(receipt), "precious");
+  EXPECT_EQ(Run(run + " --force --audit " + log + " --receipt " + receipt).exit_code, 0);
+  EXPECT_THAT(read(log), HasSubstr("golf-audit"));
+  EXPECT_THAT(read(receipt), HasSubstr("golf-receipt"));
+}
+
+TEST_F(GolfRun, ASecondWriterOfALogIsExitCode8) {
+  const std::string log = Path("locked.jsonl");
+  const auto first = AuditLog::Create(log, {});
+  ASSERT_TRUE(first.ok());
+  for (const char* force : {"", " --force"}) {
+    const ProgramOutput output =
+        Run(Path("net.ptz") + " " + Path("val_0.bin") + " --plain --quiet --audit " + log + force);
+    EXPECT_EQ(output.exit_code, 8) << output.err;
+  }
 }
 
 TEST_F(GolfRun, SaysWhatIsWrong) {
@@ -263,7 +453,7 @@ TEST_F(GolfRun, SaysWhatTestTimeTrainingDid) {
 
 TEST_F(GolfRun, AnEvaluationThatTakesTooLongIsScoredStillAndFailsUnlessToldToWarn) {
   const auto run = [](const std::string& flags) {
-    return Run(Path("net.ptz") + " " + Path("val_0.bin") + " --plain --quiet --receipt " +
+    return Run(Path("net.ptz") + " " + Path("val_0.bin") + " --plain --quiet --force --receipt " +
                Path("late.json") + " " + flags);
   };
   const auto receipt = [] {

@@ -162,7 +162,7 @@ TEST_F(Programs, PrintTheResultIfWritingItFailsLater) {
   EXPECT_THAT(packed.text, testing::Not(HasSubstr("written to")));
   const Outcome inspected = In("golf-inspect model.ptz --export /dev/full");
   EXPECT_EQ(inspected.code, 3);
-  EXPECT_THAT(inspected.text, HasSubstr("content hash"));
+  EXPECT_THAT(inspected.text, HasSubstr("sha256"));
   const Outcome trained = In(Train("out") + " --save-hessians /dev/full --calibrate-windows 2");
   EXPECT_EQ(trained.code, 3);
   EXPECT_THAT(trained.text, HasSubstr("validation of the raw weights"));

@@ -1,0 +1,1 @@
+golf-inspect verify run.audit --rerun
