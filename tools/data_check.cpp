@@ -37,11 +37,8 @@ DocumentHash HashTokens(const std::vector<uint16_t>& tokens) {
 }
 
 std::string SplitName(const std::string& path) {
-  const std::string file = fs::path(path).filename().string();
-  const auto at = [&](const char* split) { return static_cast<ptrdiff_t>(file.rfind(split)); };
-  const ptrdiff_t train = at("_train_"), validation = at("_val_");  // -1: not there
-  if (train == validation) return "";
-  return train > validation ? "train" : "val";  // the prefix before it may hold anything
+  const std::optional<Split> split = SplitOfName(path);
+  return !split ? "" : *split == Split::kTrain ? "train" : "val";
 }
 
 class Checker {

@@ -18,7 +18,7 @@
 namespace golf {
 
 struct CheckSettings {
-  // Files, folders or globs; *_train_* and *_val_* tell the splits apart.
+  // Files, folders or globs; names tell the splits apart (SplitOfName).
   std::vector<std::string> shards = {};
   // Empty: tokenizer.model beside the first shard, if it is there.
   std::string tokenizer_path = {};
