@@ -76,6 +76,15 @@ void Append(const Piece& piece, ByteTable& table) {
 
 }  // namespace
 
+std::string WhyTooManyBytes(const ByteTable& table) {
+  for (size_t i = 0; i < table.size(); ++i) {
+    if (table.leading_space[i] != 0 && table.bytes[i] == 0) return {};
+  }
+  return "the tokenizer has no piece for a space alone; a space that it spells in bytes counts 3 "
+         "of "
+         "them, and bits per byte are then too low";
+}
+
 Result<ByteTable> ParseByteTable(std::span<const uint8_t> model) {
   const auto bad = [](const std::string& why) {
     return Status{Code::kBadData, "not a SentencePiece model: " + why};

@@ -30,6 +30,10 @@ struct ByteTable {
 inline constexpr std::string_view kSpaceMark =
     "\xe2\x96\x81";  // SentencePiece's letter for a space
 
+// For a warning wherever bits per byte are told: why the table may count more bytes than a text has. Empty if nothing is
+// known against it.
+std::string WhyTooManyBytes(const ByteTable& table);
+
 // From a SentencePiece model file (a protocol buffer), read without SentencePiece. kBadData for anything malformed.
 Result<ByteTable> ReadByteTable(const std::string& tokenizer_model_path);
 Result<ByteTable> ParseByteTable(std::span<const uint8_t> model);

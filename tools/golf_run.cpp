@@ -373,6 +373,9 @@ Status Run(const RunFlags& flags, ProcessGroup& group) {
   GOLF_ASSIGN(const KernelTable* kernels, CpuKernels());
   RunFacts facts;
   GOLF_ASSIGN(Network network, LoadNetwork(flags, facts));
+  if (const std::string why = WhyTooManyBytes(network.byte_table);
+      group.rank() == 0 && !why.empty())
+    Warn(why);
   GOLF_ASSIGN(facts.ttt, TttOptionsOf(flags.ttt, CountBlocks(network.weights)));
   if (facts.ttt && facts.ttt->hidden_offset) {
     GOLF_TRY(AddHiddenOffset(*network.program, network.weights));

@@ -6,6 +6,7 @@
 #include "artifact/file_kind.h"
 #include "runtime/program.h"
 #include "schemas/program_generated.h"
+#include "tools/print.h"
 #include "trainer/import_weights.h"
 #include "trainer/recipe.h"
 
@@ -46,6 +47,7 @@ Status LoadTokenizer(const PackInputFlags& flags, const schema::ProgramT& progra
                               " pieces, the network " + std::to_string(program.vocab_size) +
                               "; they have to agree"};
   }
+  if (const std::string why = WhyTooManyBytes(input.tokenizer.byte_table); !why.empty()) Warn(why);
   return {};
 }
 

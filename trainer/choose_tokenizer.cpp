@@ -55,6 +55,7 @@ Result<ChosenTokenizer> ChooseTokenizer(const TokenizerSources& from) {
   if (!chosen.path.empty()) {
     GOLF_TRY(CheckPieces(chosen.info, chosen.path, from.vocab_size));
     named = {chosen.info.sha256, chosen.path};
+    if (chosen.warning.empty()) chosen.warning = WhyTooManyBytes(chosen.info.byte_table);
   }
   GOLF_TRY(CheckTokenizerOf(from.shards, std::move(named)));
   GOLF_ASSIGN(const std::string miscounts, WarningOfMiscounts(from.shards));

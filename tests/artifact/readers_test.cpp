@@ -273,6 +273,9 @@ TEST(ByteTable, CountsEverySpaceMarkAsOneByte) {
   EXPECT_THAT(table->leading_space, ElementsAre(0, 0, 1, 1, 0, 0, 1, 1, 1, 0));
   EXPECT_EQ(table->Count(4, 7), 4U);  // four spaces behind "a "
   EXPECT_EQ(table->Count(1, 7), 3U);  // the first of them is the tokenizer's, not the text's
+  EXPECT_EQ(WhyTooManyBytes(*table), "");
+  const auto without = ParseByteTable(AsBytes(Piece("<unk>", 2) + Piece(space + "a", 1)));
+  EXPECT_THAT(WhyTooManyBytes(*without), HasSubstr("no piece for a space alone"));
 }
 
 TEST(ByteTable, RefusesWhatIsNoModel) {
