@@ -37,18 +37,22 @@ bool IsNamedJsonLines(const std::string& path) {
   return extension == ".jsonl" || extension == ".ndjson";
 }
 
-// `path` and `begin` are the file's name and first bytes.
-Status CheckIsText(const std::string& path, const std::string& begin) {
-  switch (const FileKind kind = KindOf(AsBytes(begin)); kind) {
-    case FileKind::kText:
-    case FileKind::kJson:
-    case FileKind::kHtml:
-    case FileKind::kEmpty:
-    case FileKind::kUnknown:
-      return {};
-    default:
-      return {Code::kBadData, path + ": " + NotA("a text", AsBytes(begin)).message()};
+// UTF-8 without control characters, as far as `begin` goes.
+bool IsPlainText(std::string begin) {
+  if (begin.size() == kBegin) {  // the last character may be cut
+    while (!begin.empty() && (begin.back() & 0xC0) == 0x80) begin.pop_back();
+    if (!begin.empty()) begin.pop_back();
   }
+  return IsUtf8(begin) && std::ranges::none_of(begin, [](unsigned char c) { return c < '\t'; });
+}
+
+// `path` and `begin` are the file's name and first bytes. A text may begin with the letters that tell another kind of
+// file: "GOLF", say.
+Status CheckIsText(const std::string& path, const std::string& begin) {
+  const FileKind kind = KindOf(AsBytes(begin));
+  if (kind == FileKind::kUnknown || (kind != FileKind::kGitLfsPointer && IsPlainText(begin)))
+    return {};
+  return {Code::kBadData, path + ": " + NotA("a text", AsBytes(begin)).message()};
 }
 
 Result<DocumentFormat> FormatByContent(const std::string& path, std::string_view begin) {

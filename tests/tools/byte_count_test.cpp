@@ -85,7 +85,7 @@ TEST(ByteCount, LooksAtTheTextThatDecodes) {
 }
 
 TEST(ByteCount, RefusesSpacesThatAreSpelledInBytes) {
-  const TokenizerModel model = {.pieces = {kMark + "b"}, .lone_mark = false};
+  const TokenizerModel model = {.pieces = {kMark + "b"}, .lone_mark = false, .adds_space = false};
   ExpectExact(model, "a b");
   EXPECT_THAT(Count(model, "a c").why, HasSubstr("has no piece for a space"));
   EXPECT_EQ(Count(model, "a c").text, "a c");

@@ -89,14 +89,22 @@ TEST_F(Documents, NameWhatHoldsNoText) {
       {"\x1f\x8b\x08", "gzip"},
       {"\x28\xb5\x2f\xfd", "zstd"},
       {"PK\x03\x04", "zip"},
-      {"PAR1", "Parquet"},
-      {"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"},
+      {"PAR1\x15\x04", "Parquet"},
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git-LFS"},
       {"[\n {\"text\": \"one\"}\n]\n", "JSON array"}};
   for (const auto& [content, kind] : files) {
     const auto documents = Read("a.jsonl", content);
     EXPECT_EQ(documents.status().code(), Code::kBadData) << kind;
     EXPECT_THAT(documents.status().message(), HasSubstr(kind));
   }
+}
+
+TEST_F(Documents, MayBeginWithTheLettersOfAnotherKindOfFile) {
+  for (const std::string text : {"GOLF is a game", "BZhou", "PAR1 and 2", "GGUF"})
+    EXPECT_THAT(*Read("a.txt", text + "\n"), ElementsAre(text));
+  const std::string cut(65536 - 2, 'x');  // a character across the bytes that are looked at
+  EXPECT_THAT(*Read("b.txt", "GOLF\n" + cut.substr(5) + "\u20ac\n"),
+              ElementsAre("GOLF", cut.substr(5) + "\u20ac"));
 }
 
 TEST_F(Documents, AreReadBesideNumbersThatJsonHasNot) {
