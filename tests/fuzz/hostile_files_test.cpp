@@ -72,7 +72,7 @@ TEST_F(HostileFiles, ACheckpointOfManyTensorsIsShownSoon) {
   EXPECT_EQ(Run("golf-inspect many.ckpt --verify"), 4);
   EXPECT_EQ(Run("golf-pack many.ckpt -o out.ptz"), 4);
   EXPECT_EQ(Run("golf-run many.ckpt val.bin"), 4);
-  EXPECT_THAT(ReadAll(folder_ / "output"), testing::HasSubstr("golf-pack FILE.ckpt"));
+  EXPECT_THAT(ReadAll(folder_ / "output"), testing::HasSubstr("golf-pack"));
 }
 
 TEST_F(HostileFiles, AreRefusedByEveryProgram) {
