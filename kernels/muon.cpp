@@ -88,14 +88,15 @@ size_t Muon::scratch_bytes() const { return state_->bytes() + update_.size() * s
 void Muon::Step(const MuonStep& step, const float* g, float* p, float* buffer) {
   const OptimizerKernels& op = state_->kernels.optimizer;
   const size_t n = update_.size();
-  op.axpby(n, 1.0F, g, step.momentum, buffer);
+  const auto momentum = static_cast<float>(step.momentum);
+  op.axpby(n, 1.0F, g, momentum, buffer);
   std::copy(g, g + n, update_.begin());
-  op.axpby(n, step.momentum, buffer, 1.0F, update_.data());
+  op.axpby(n, momentum, buffer, 1.0F, update_.data());
   Orthogonalise(step.iterations, update_.data());
   const double aspect = static_cast<double>(state_->rows) / static_cast<double>(state_->cols);
-  const double factor = static_cast<double>(step.lr) * std::sqrt(std::max(1.0, aspect));
-  const double keep = 1.0 - static_cast<double>(step.lr) * static_cast<double>(step.weight_decay);
-  op.axpby(n, static_cast<float>(-factor), update_.data(), static_cast<float>(keep), p);
+  const double factor = step.lr * std::sqrt(std::max(1.0, aspect));
+  op.axpby(n, static_cast<float>(-factor), update_.data(),
+           static_cast<float>(1 - step.lr * step.weight_decay), p);
 }
 
 }  // namespace golf

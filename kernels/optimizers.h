@@ -1,4 +1,5 @@
 // Optimizer updates on flat float arrays, in place. Decay is decoupled and comes first: p <- p (1 - lr * weight_decay).
+// Factors are computed in double and rounded to float once: 1 - 0.999 is 0.001 there, and 0.00099999 in float.
 #pragma once
 #include <cstddef>
 
@@ -7,14 +8,14 @@
 namespace golf {
 
 struct AdamWStep {
-  float lr, beta1, beta2, eps, weight_decay;
+  double lr, beta1, beta2, eps, weight_decay;
   long step;
 };  // step counts from 1
 struct SgdStep {
-  float lr, momentum, weight_decay;
+  double lr, momentum, weight_decay;
 };
 struct MuonStep {
-  float lr, momentum, weight_decay;
+  double lr, momentum, weight_decay;
   int iterations;
 };  // iterations: Newton-Schulz, 5 in the references
 
@@ -32,7 +33,7 @@ struct OptimizerKernels {
   // buffer <- momentum * buffer + g (the first step starts from a zero buffer); p <- p - lr * buffer
   void (*sgd)(SgdStep, size_t n, const float* g, float* p, float* buffer);
   // average <- decay * average + (1 - decay) * p
-  void (*ema)(size_t n, float decay, const float* p, float* average);
+  void (*ema)(size_t n, double decay, const float* p, float* average);
   // Sum of squares in double, in an order that only depends on n.
   double (*sum_of_squares)(size_t n, const float* x);
   void (*multiply)(size_t n, float factor, float* x);

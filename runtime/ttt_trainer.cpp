@@ -71,7 +71,7 @@ Status TttTrainer::Train(const TokenStream& stream, const EvalStep& step,
                                                "norm {}; the learning rate was {}",
                                                step.chunk, epoch, updates, loss, norm, step.lr)};
       }
-      Update(static_cast<float>(step.lr), norm);
+      Update(step.lr, norm);
       ++updates;
       GOLF_TRY(on_update({loss, norm}));
     }
@@ -118,18 +118,13 @@ double TttTrainer::GradientNorm() const {
   return std::sqrt(sum);
 }
 
-void TttTrainer::Update(float lr, double gradient_norm) {
+void TttTrainer::Update(double lr, double gradient_norm) {
   const OptimizerKernels& kernels = kernels_->optimizer;
   // 1e-6 as in torch.nn.utils.clip_grad_norm_.
   const double clip = options_.clip_norm > 0 ? options_.clip_norm / (gradient_norm + 1e-6) : 1;
-  const auto decay = static_cast<float>(options_.weight_decay);
-  const SgdStep sgd{lr, static_cast<float>(options_.momentum), decay};
-  const AdamWStep adamw{lr,
-                        static_cast<float>(options_.beta1),
-                        static_cast<float>(options_.beta2),
-                        static_cast<float>(options_.eps),
-                        decay,
-                        ++updates_};
+  const SgdStep sgd{lr, options_.momentum, options_.weight_decay};
+  const AdamWStep adamw{lr,           options_.beta1,        options_.beta2,
+                        options_.eps, options_.weight_decay, ++updates_};
   for (size_t i = 0; i < weights_->count(); ++i) {
     if (!trainable_[i]) continue;
     const std::span<float> g = gradients_[i], p = (*weights_)[i], m = first_moment_[i];

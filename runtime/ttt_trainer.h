@@ -52,7 +52,7 @@ class TttTrainer {
 
   Result<double> Gradient(const TokenStream& stream, size_t first_target, size_t sequences);
   double GradientNorm() const;
-  void Update(float lr, double gradient_norm);
+  void Update(double lr, double gradient_norm);
 
   const KernelTable* kernels_;
   ProcessGroup* group_;

@@ -77,18 +77,13 @@ void Optimizer::Step(double lr_factor, double momentum, const TensorSet& gradien
   for (size_t i = 0; i < updates_.size(); ++i) {
     const WeightUpdate& update = updates_[i];
     const std::span<const float> g = gradients[i];
-    const auto lr = static_cast<float>(update.lr * lr_factor);
-    const auto weight_decay = static_cast<float>(update.weight_decay);
+    const double lr = update.lr * lr_factor, weight_decay = update.weight_decay;
     switch (update.rule) {
       case UpdateRule::kNone:
         break;
       case UpdateRule::kAdamW: {
-        const AdamWStep step = {lr,
-                                static_cast<float>(adamw_.beta1),
-                                static_cast<float>(adamw_.beta2),
-                                static_cast<float>(adamw_.eps),
-                                weight_decay,
-                                static_cast<long>(steps_)};
+        const AdamWStep step = {lr,         adamw_.beta1, adamw_.beta2,
+                                adamw_.eps, weight_decay, static_cast<long>(steps_)};
         kernels_.optimizer.adamw(step, g.size(), g.data(), weights[i].data(),
                                  slots_[kMomentum][i].data(), slots_[kVariance][i].data());
         if (update.bf16) {
@@ -100,8 +95,7 @@ void Optimizer::Step(double lr_factor, double momentum, const TensorSet& gradien
         break;
       }
       case UpdateRule::kMuon: {
-        const MuonStep step = {lr, static_cast<float>(momentum), weight_decay,
-                               newton_schulz_steps_};
+        const MuonStep step = {lr, momentum, weight_decay, newton_schulz_steps_};
         const std::span<const uint32_t> shape = weights.shape(i);
         muon_.at({shape[0], shape[1]})
             ->Step(step, g.data(), weights[i].data(), slots_[kMomentum][i].data());

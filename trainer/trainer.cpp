@@ -93,8 +93,8 @@ Result<StepReport> Trainer::Step(std::span<const int32_t> ids, std::span<const i
   }
   optimizer_.Step(report.lr_factor, report.muon_momentum, gradients_, weights_);
   if (settings_.ema_decay > 0) {
-    kernels_.optimizer.ema(weights_.all().size(), static_cast<float>(settings_.ema_decay),
-                           weights_.all().data(), ema_.all().data());
+    kernels_.optimizer.ema(weights_.all().size(), settings_.ema_decay, weights_.all().data(),
+                           ema_.all().data());
   }
   late_qat_ = report.late_qat;
   ++step_;

@@ -21,20 +21,16 @@ HWY_INLINE void ForArray(size_t n, const F& f) {
   ParallelFor(n, 16'384, [&](size_t begin, size_t end) HWY_ATTR { ForVectors(begin, end, f); });
 }
 
-float KeptByDecay(float lr, float weight_decay) {
-  return static_cast<float>(1.0 - static_cast<double>(lr) * static_cast<double>(weight_decay));
-}
+V Set(double x) { return hn::Set(D(), static_cast<float>(x)); }
 
 void AdamW(AdamWStep s, size_t n, const float* g, float* p, float* m, float* v) {
   const auto step = static_cast<double>(s.step);
-  const double correction1 = 1.0 - std::pow(static_cast<double>(s.beta1), step);
-  const double correction2 = 1.0 - std::pow(static_cast<double>(s.beta2), step);
-  const V keep = hn::Set(D(), KeptByDecay(s.lr, s.weight_decay));
-  const V step_size = hn::Set(D(), static_cast<float>(static_cast<double>(s.lr) / correction1));
-  const V root = hn::Set(D(), static_cast<float>(std::sqrt(correction2)));
-  const V eps = hn::Set(D(), s.eps);
-  const V beta1 = hn::Set(D(), s.beta1), rest1 = hn::Set(D(), 1.0F - s.beta1);
-  const V beta2 = hn::Set(D(), s.beta2), rest2 = hn::Set(D(), 1.0F - s.beta2);
+  const V keep = Set(1 - s.lr * s.weight_decay);
+  const V step_size = Set(s.lr / (1 - std::pow(s.beta1, step)));
+  const V root = Set(std::sqrt(1 - std::pow(s.beta2, step)));
+  const V eps = Set(s.eps);
+  const V beta1 = Set(s.beta1), rest1 = Set(1 - s.beta1);
+  const V beta2 = Set(s.beta2), rest2 = Set(1 - s.beta2);
   ForArray(n, [&](size_t i, auto width) HWY_ATTR {
     const V gi = Load(g + i, width);
     const V mi = hn::MulAdd(beta1, Load(m + i, width), hn::Mul(rest1, gi));
@@ -48,8 +44,8 @@ void AdamW(AdamWStep s, size_t n, const float* g, float* p, float* m, float* v) 
 }
 
 void Sgd(SgdStep s, size_t n, const float* g, float* p, float* buffer) {
-  const V keep = hn::Set(D(), KeptByDecay(s.lr, s.weight_decay));
-  const V momentum = hn::Set(D(), s.momentum), lr = hn::Set(D(), s.lr);
+  const V keep = Set(1 - s.lr * s.weight_decay);
+  const V momentum = Set(s.momentum), lr = Set(s.lr);
   ForArray(n, [&](size_t i, auto width) HWY_ATTR {
     const V b = hn::MulAdd(momentum, Load(buffer + i, width), Load(g + i, width));
     Store(b, buffer + i, width);
@@ -64,8 +60,8 @@ void Axpby(size_t n, float a, const float* x, float b, float* y) {
   });
 }
 
-void Ema(size_t n, float decay, const float* p, float* average) {
-  Axpby(n, 1.0F - decay, p, decay, average);
+void Ema(size_t n, double decay, const float* p, float* average) {
+  Axpby(n, static_cast<float>(1 - decay), p, static_cast<float>(decay), average);
 }
 
 void Multiply(size_t n, float factor, float* x) {

@@ -181,7 +181,7 @@ void OptimizerRows(const Bench& bench) {
   row("sgd with momentum", 5, [&] {
     ops.sgd({1e-3F, 0.9F, 0.0F}, n, g.data(), p.data(), m.data());
   });
-  row("moving average", 3, [&] { ops.ema(n, 0.997F, p.data(), m.data()); });
+  row("moving average", 3, [&] { ops.ema(n, 0.997, p.data(), m.data()); });
   row("sum of squares", 1, [&] { (void)ops.sum_of_squares(n, g.data()); });
 }
 

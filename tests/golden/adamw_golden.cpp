@@ -9,9 +9,9 @@ void AdamwGolden(const GoldenCase& c) {
   const nlohmann::json& run = c.run();
   std::vector<float> p = c.Get("p0").f32(), m(p.size()), v(p.size()), history;
   const std::vector<float> gradients = c.Get("grads").f32();
-  AdamWStep step{run.at("lr").get<float>(),           run.at("betas").at(0).get<float>(),
-                 run.at("betas").at(1).get<float>(),  run.at("eps").get<float>(),
-                 run.at("weight_decay").get<float>(), 0};
+  AdamWStep step{run.at("lr").get<double>(),           run.at("betas").at(0).get<double>(),
+                 run.at("betas").at(1).get<double>(),  run.at("eps").get<double>(),
+                 run.at("weight_decay").get<double>(), 0};
   for (const float* g = gradients.data(); g != gradients.data() + gradients.size(); g += p.size()) {
     ++step.step;
     CaseKernels().optimizer.adamw(step, p.size(), g, p.data(), m.data(), v.data());

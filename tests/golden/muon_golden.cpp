@@ -24,8 +24,8 @@ void CheckSteps(const GoldenCase& c, const std::string& matrix, Element precisio
   std::vector<float> p = start.f32(), buffer(p.size());
   Muon muon(CaseKernels(), start.shape()[0], start.shape()[1], precision);
   for (size_t i = 0; i < run.at("steps").get<size_t>(); ++i) {
-    const MuonStep step{run.at("lr").get<float>(), run.at("momentum").at(i).get<float>(),
-                        run.at("weight_decay").get<float>(), run.at("backend_steps").get<int>()};
+    const MuonStep step{run.at("lr").get<double>(), run.at("momentum").at(i).get<double>(),
+                        run.at("weight_decay").get<double>(), run.at("backend_steps").get<int>()};
     muon.Step(step, c.Get(Numbered("g", i, matrix)).f32().data(), p.data(), buffer.data());
     c.Expect(Numbered(precision == Element::kFloat ? "step" : "own_bf16/step", i + 1, matrix), p);
   }

@@ -29,7 +29,7 @@ TEST(AdamW, MatchesTheFormula) {
     for (int step = 1; step <= 3; ++step) {
       std::vector<float> scaled = g;
       table->optimizer.multiply(kCount, static_cast<float>(step), scaled.data());
-      table->optimizer.adamw({0.03F, 0.9F, 0.95F, 1e-8F, 0.04F, step}, kCount, scaled.data(),
+      table->optimizer.adamw({0.03, 0.9, 0.95, 1e-8, 0.04, step}, kCount, scaled.data(),
                              got_p.data(), got_m.data(), got_v.data());
     }
     ExpectNear(got_p, p, 1e-6, "p");
@@ -38,10 +38,24 @@ TEST(AdamW, MatchesTheFormula) {
   }
 }
 
+// 1.0F - 0.999F is off by 1.3e-5 of itself.
+TEST(AdamW, ComplementsOfTheBetasAreRoundedOnce) {
+  for (const KernelTable* table : Tables()) {
+    std::vector<float> g(3, 1.0F), p(3), m(3), v(3), average(3);
+    table->optimizer.adamw({0, 0.9, 0.999, 1e-8, 0, 1}, 3, g.data(), p.data(), m.data(), v.data());
+    table->optimizer.ema(3, 0.997, g.data(), average.data());
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(m[i], 0.1F);
+      EXPECT_EQ(v[i], 0.001F);
+      EXPECT_EQ(average[i], 0.003F);
+    }
+  }
+}
+
 TEST(AdamW, LeavesParametersWithoutGradientToDecay) {
   std::vector<float> g(3, 0.0F), p(3, 2.0F), m(3), v(3);
-  Tables().back()->optimizer.adamw({0.5F, 0.9F, 0.95F, 1e-8F, 0.1F, 1}, 3, g.data(), p.data(),
-                                   m.data(), v.data());
+  Tables().back()->optimizer.adamw({0.5, 0.9, 0.95, 1e-8, 0.1, 1}, 3, g.data(), p.data(), m.data(),
+                                   v.data());
   for (const float x : p) EXPECT_FLOAT_EQ(x, 2.0F * 0.95F);
 }
 
@@ -66,7 +80,7 @@ TEST(Ema, MovesTowardsTheParameters) {
   for (size_t i = 0; i < kCount; ++i) want[i] = 0.75 * start[i] + 0.25 * p[i];
   for (const KernelTable* table : Tables()) {
     std::vector<float> average = start;
-    table->optimizer.ema(kCount, 0.75F, p.data(), average.data());
+    table->optimizer.ema(kCount, 0.75, p.data(), average.data());
     ExpectNear(average, want, 1e-6, table->instructions);
   }
 }
