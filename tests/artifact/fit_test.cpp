@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "kernels/threads.h"
 #include "tests/artifact/samples.h"
@@ -163,6 +164,29 @@ TEST(Fit, CodesMatricesThatThePackingKeepsAsFloats) {
   ASSERT_TRUE(wide.ok());
   EXPECT_EQ(wide->loss, 0);
   EXPECT_EQ(wide->tensors, *EncodeTensors(*FindPacking("float"), fitter.views));
+}
+
+// Which class of the scripts a tensor of more than 65,536 weights belongs to: the largest code, or 0 for floats.
+TEST(Packing, ClassesAreThoseOfTheScripts) {
+  const std::vector<float> data(521 * 128);
+  const std::vector<uint32_t> shape = {521, 128};
+  const auto largest_code = [&](const char* preset, const char* name) {
+    const Packing packing = *FindPacking(preset);
+    const PackingRule& rule = RuleOf(packing, {name, shape, data});
+    const auto* codes = std::get_if<QuantiserSettings>(&rule.encoding);
+    return codes == nullptr ? 0 : int{codes->encoding.highest};
+  };
+  for (const auto& [preset, linear, table, gain] :
+       {std::tuple{"pr598", 31, 127, 127}, std::tuple{"pr1004", 15, 127, 0},
+        std::tuple{"pr1232", 31, 127, 0}}) {
+    for (const char* name : {"blocks.0.attn.c_q.weight", "blocks.3.mlp.fc.weight",
+                             "bigram.proj.weight", "ve_shared.proj.weight", "any.proj.weight"})
+      EXPECT_EQ(largest_code(preset, name), linear) << preset << " " << name;
+    for (const char* name : {"tok_emb.weight", "lm_head.weight", "bigram.embed.weight",
+                             "ve_shared.embed.weight", "flow_refiner.down_proj.weight"})
+      EXPECT_EQ(largest_code(preset, name), table) << preset << " " << name;
+    EXPECT_EQ(largest_code(preset, "skip_weights"), gain) << preset;
+  }
 }
 
 TEST(DefaultPacking, IsThatOfThePublishedRecipe) {
