@@ -1,0 +1,1 @@
+golf-pack some.ckpt -o new --calibrate self --save-hessians ./new

@@ -1,0 +1,1 @@
+golf-run --help >/dev/full

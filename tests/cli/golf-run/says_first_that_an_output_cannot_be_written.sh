@@ -1,0 +1,1 @@
+golf-run model.ptz val.bin --audit missing/log
