@@ -112,6 +112,10 @@ const std::atomic<bool>& StopRequested() {
   return stop_requested;
 }
 
-void SaveBeforeStopping() { saves_before_stopping = true; }
+void SaveBeforeStopping() {
+  saves_before_stopping = true;
+  const itimerval none = {};
+  setitimer(ITIMER_REAL, &none, nullptr);  // of a signal that came before
+}
 
 }  // namespace golf

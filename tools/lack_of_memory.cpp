@@ -1,6 +1,7 @@
 #include "tools/lack_of_memory.h"
 
 #include <errno.h>  // program_invocation_short_name
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -31,18 +32,21 @@ void OnTerminate() {
 }
 
 // Kernels keep some tens of kilobytes there, libraries not much more.
+constexpr size_t kStackBytes = 1 << 20;
+
 [[gnu::noinline]] void TouchStack() {
-  constexpr size_t kBytes = 1 << 20, kPage = 4096;
-  char stack[kBytes];
+  constexpr size_t kPage = 4096;
+  char stack[kStackBytes];
   volatile char* const page = stack;
-  for (size_t i = kBytes; i >= kPage; i -= kPage) page[i - 1] = 0;
+  for (size_t i = kStackBytes; i >= kPage; i -= kPage) page[i - 1] = 0;
 }
 
 }  // namespace
 
 void ReportLackOfMemory() {
   ordinary = std::set_terminate(OnTerminate);
-  TouchStack();
+  rlimit most{};
+  if (getrlimit(RLIMIT_STACK, &most) == 0 && most.rlim_cur >= 2 * kStackBytes) TouchStack();
 }
 
 }  // namespace golf

@@ -107,8 +107,8 @@ TEST_F(Resources, MoreThreadsThanAnyMachineUsesAreRefused) {
   }
 }
 
-// `timeout` sends SIGTERM after a second, and SIGKILL (137) where that is not heard within the next twenty. Each of these
-// passes takes minutes.
+// `timeout` sends SIGTERM after a second, and SIGKILL (137) where that is not heard within the next twenty. The scoring pass
+// takes minutes, the training run hours.
 constexpr char kStopped[] = "timeout --preserve-status -k 20 -s TERM 1 ";
 
 TEST_F(Resources, AScoringPassHearsAStopSignal) {
@@ -120,10 +120,10 @@ TEST_F(Resources, AScoringPassHearsAStopSignal) {
 
 TEST_F(Resources, ATrainingPassHearsAStopSignalAndSaves) {
   const Outcome outcome =
-      Shell(kStopped + files_.Train("stopped", 1'000) +
-            " --set network.window=4096 --set batch.tokens=2097152 --set batch.micro_windows=256 "
-            "--data " +
-            (files_ / "long.bin"));
+      Shell(kStopped + ("golf-train --quiet --threads 1 --recipe " + (files_ / "tiny.toml") +
+                        " --set network.vocab_size=300 --set network.window=4096 --set "
+                        "batch.tokens=262144 --set batch.micro_windows=32 --data " +
+                        (files_ / "long.bin") + " --out " + (files_ / "stopped")));
   EXPECT_EQ(outcome.code, 9) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr("saved as"));
 }
