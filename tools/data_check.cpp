@@ -38,7 +38,8 @@ DocumentHash HashTokens(const std::vector<uint16_t>& tokens) {
 
 std::string SplitName(const std::string& path) {
   const std::optional<Split> split = SplitOfName(path);
-  return !split ? "" : *split == Split::kTrain ? "train" : "val";
+  if (!split) return "";
+  return *split == Split::kTrain ? "train" : "val";
 }
 
 class Checker {

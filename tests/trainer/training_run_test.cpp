@@ -389,12 +389,14 @@ TEST_F(Run, OtherDataOfTheSameLengthAndAnotherOrderAreNotResumed) {
   ASSERT_TRUE(Train(options).ok());
   options.start = StartMode::kResume;
   options.stop_after_steps = 4;
-  for (const auto& [other, name] : {std::pair(std::vector{a, c}, c), {std::vector{b, a}, a}}) {
+  const std::pair<std::vector<std::string>, const char*> others[] = {{{a, c}, "c.bin"},
+                                                                     {{b, a}, "a.bin"}};
+  for (const auto& [other, name] : others) {
     options.data = other;
     const Status refused = Train(options);
     EXPECT_EQ(refused.code(), Code::kBadData);
     EXPECT_THAT(refused.message(), HasSubstr("training read other shards, or in another order"));
-    EXPECT_THAT(refused.message(), HasSubstr(name.substr(name.rfind('/') + 1)));
+    EXPECT_THAT(refused.message(), HasSubstr(name));
   }
   fs::rename(b, folder_ + "/renamed.bin");
   options.data = {a, folder_ + "/renamed.bin"};
