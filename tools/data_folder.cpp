@@ -40,12 +40,13 @@ Result<fs::path> Resolve(const std::string& path) {
   return folder;
 }
 
-Status CheckIsFree(const fs::path& folder) {
+// `name` stands in messages.
+Status CheckIsFree(const fs::path& folder, const std::string& name) {
   std::error_code error;
   if (!fs::exists(folder, error)) return {};
-  if (!fs::is_directory(folder, error)) return {Code::kUsage, folder.string() + " is not a folder"};
+  if (!fs::is_directory(folder, error)) return {Code::kUsage, name + " is not a folder"};
   if (!fs::is_empty(folder, error)) {
-    return {Code::kUsage, folder.string() + " is not empty; shards of two data sets must not mix"};
+    return {Code::kUsage, name + " is not empty; shards of two data sets must not mix"};
   }
   return {};
 }
@@ -89,7 +90,7 @@ void NewFolder::Unlock::operator()(const int* descriptor) const {
 Result<NewFolder> NewFolder::Create(const std::string& path) {
   NewFolder folder;
   GOLF_ASSIGN(folder.final_, Resolve(path));
-  GOLF_TRY(CheckIsFree(folder.final_));
+  GOLF_TRY(CheckIsFree(folder.final_, path));
   const fs::path partial = PartialName(folder.final_);
   std::error_code error;
   if (const fs::path parent = partial.parent_path(); !parent.empty()) {
@@ -114,7 +115,7 @@ Result<NewFolder> NewFolder::Create(const std::string& path) {
     struct stat opened, named;
     if (::fstat(lock, &opened) != 0) return IoError(partial, "stat", std::strerror(errno));
     if (::lstat(partial.c_str(), &named) != 0 || opened.st_ino != named.st_ino) continue;
-    if (Status free = CheckIsFree(folder.final_); !free.ok()) {  // another finished meanwhile
+    if (Status free = CheckIsFree(folder.final_, path); !free.ok()) {  // another finished meanwhile
       ::rmdir(partial.c_str());
       return free;
     }
