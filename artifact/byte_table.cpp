@@ -80,13 +80,15 @@ std::string WhyTooManyBytes(const ByteTable& table) {
   for (size_t i = 0; i < table.size(); ++i) {
     if (table.leading_space[i] != 0 && table.bytes[i] == 0) return {};
   }
-  return "the tokenizer has no piece for a space alone; a space that it spells in bytes counts 3 "
-         "of "
-         "them, and bits per byte are then too low";
+  return "the tokenizer has no piece for a space alone; a space that it spells in bytes counts 3, "
+         "and bits per byte are then too low";
 }
 
 Result<ByteTable> ParseByteTable(std::span<const uint8_t> model) {
-  const auto bad = [](const std::string& why) {
+  const auto bad = [&](const std::string& why) {
+    const FileKind kind = KindOf(model);
+    if (kind != FileKind::kUnknown && kind != FileKind::kTokenizer)
+      return NotA("a SentencePiece model", model);
     return Status{Code::kBadData, "not a SentencePiece model: " + why};
   };
   ByteTable table;
@@ -107,10 +109,6 @@ Result<ByteTable> ParseByteTable(std::span<const uint8_t> model) {
 Result<ByteTable> ReadByteTable(const std::string& tokenizer_model_path) {
   GOLF_ASSIGN(const std::vector<uint8_t> model, ReadFile(tokenizer_model_path, kMaxModelBytes));
   Result<ByteTable> table = ParseByteTable(model);
-  if (!table.ok() && KindOf(model) != FileKind::kUnknown && KindOf(model) != FileKind::kTokenizer) {
-    return Status{Code::kBadData,
-                  tokenizer_model_path + ": " + NotA("a SentencePiece model", model).message()};
-  }
   if (!table.ok())
     return Status{table.status().code(), tokenizer_model_path + ": " + table.status().message()};
   return table;

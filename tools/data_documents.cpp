@@ -179,6 +179,9 @@ Result<DocumentReader> DocumentReader::Open(const DocumentSource& source) {
   if (source.files.empty()) return Status(Code::kUsage, "no input files");
   for (const auto& file : source.files) {
     std::error_code error;
+    const auto status = std::filesystem::status(file, error);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+      return Status(Code::kIo, file + ": not a regular file; documents are read several times");
     reader.total_bytes_ += std::filesystem::file_size(file, error);
     if (error) return Status(Code::kIo, file + ": " + error.message());
   }

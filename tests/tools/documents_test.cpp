@@ -144,6 +144,8 @@ TEST_F(Documents, RefuseWhatIsNotUtf8) {
 
 TEST_F(Documents, OfAFileThatIsNotThereAreAnIoError) {
   EXPECT_EQ(DocumentReader::Open({.files = {folder_ / "nothing"}}).status().code(), Code::kIo);
+  EXPECT_THAT(DocumentReader::Open({.files = {"/dev/null"}}).status().message(),
+              HasSubstr("not a regular file"));
 }
 
 TEST(Utf8, IsToldFromOtherBytes) {
