@@ -18,7 +18,7 @@ TEST(FileKind, IsToldByTheFirstBytes) {
       {"", FileKind::kEmpty},
       {"GOLF\1\0\0\0"s, FileKind::kArtifact},
       {"GOLFCKPT\1\0\0\0"s, FileKind::kCheckpoint},
-      {"\x88\xd7\x34\x01\1\0\0\0"s, FileKind::kTokenShard},
+      {"\x88\xd8\x34\x01\1\0\0\0"s, FileKind::kTokenShard},
       {"\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\2"s, FileKind::kTokenizer},
       {"\x10\0\0\0\0\0\0\0{\"a\":{}}"s, FileKind::kSafetensors},
       {"PK\3\4\0\0\0\0archive/data.pkl\x80\2"s, FileKind::kTorchZip},
@@ -46,10 +46,10 @@ TEST(FileKind, IsToldByTheFirstBytes) {
 }
 
 TEST(FileKind, PartsOfASignatureAreUnknownOrText) {
-  for (const std::string text : {"G", "GOLF", "PK", "\x88\xd7", "\n\x0e\n", "\x80", "\x10\0\0\0"})
+  for (const std::string text : {"G", "GOLF", "PK", "\x88\xd8", "\n\x0e\n", "\x80", "\x10\0\0\0"})
     (void)Kind(text);  // reads nothing beyond the end
   EXPECT_EQ(Kind("GOLF"), FileKind::kText);
-  EXPECT_EQ(Kind("\x88\xd7\1"), FileKind::kUnknown);
+  EXPECT_EQ(Kind("\x88\xd8\1"), FileKind::kUnknown);
 }
 
 TEST(FileKind, MessagesNameTheKindAndSayWhatToDo) {

@@ -10,7 +10,7 @@ printf 'GGUF\x03\0\0\0' > a.gguf
 printf '\x93NUMPY\x01\0v\0' > a.npy
 printf '<!doctype html><html>' > page
 head -c 1024 /dev/zero > a.bin
-printf '\x88\xd7\x34\x01\x01\0\0\0' | dd of=a.bin conv=notrunc status=none
+printf '\x88\xd8\x34\x01\x01\0\0\0' | dd of=a.bin conv=notrunc status=none
 printf 'GOLFCKPT\x01\0' > a.ckpt
 
 expect() {
