@@ -250,6 +250,7 @@ TEST_F(FailingIo, WritesAWholeDatasetOrNone) {
             " --shard-tokens 500 --output " + out() + "/data " + (files_ / "text.txt"),
         [&] {  // what a killed run leaves
           fs::create_directories(out() + "/data.partial");
+          std::ofstream(out() + "/data.partial/.golf-data");
           std::ofstream(out() + "/data.partial/golf_train_000099.bin") << "stale";
         });
 }
