@@ -58,6 +58,17 @@ fs::path PartialName(const fs::path& folder) {
   return folder.parent_path() / name.append(kEnding);
 }
 
+// The marker goes last: what is left if a removal fails is still known to be ours.
+Status Remove(std::vector<fs::path> paths) {
+  std::ranges::partition(paths, [](const fs::path& path) { return path.filename() != kMarker; });
+  for (const fs::path& path : paths) {
+    std::error_code error;
+    fs::remove_all(path, error);
+    if (error) return IoError(path, "remove", error.message());
+  }
+  return {};
+}
+
 // Removes what a run that was killed left.
 Status Clear(const fs::path& partial) {
   std::error_code error;
@@ -73,11 +84,7 @@ Status Clear(const fs::path& partial) {
                               " is in the way and not golf-data's; move it, or choose "
                               "another --output"};
   }
-  for (const fs::path& path : remains) {
-    fs::remove_all(path, error);
-    if (error) return IoError(path, "remove", error.message());
-  }
-  return {};
+  return Remove(std::move(remains));
 }
 
 }  // namespace
@@ -108,7 +115,11 @@ Result<NewFolder> NewFolder::Create(const std::string& path) {
     if (lock < 0 && (errno == ENOENT || errno == EINTR)) continue;
     if (lock < 0) return IoError(partial, "open the folder", std::strerror(errno));
     folder.lock_.reset(new int(lock));
-    if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    int locked;
+    do {
+      locked = ::flock(lock, LOCK_EX | LOCK_NB);
+    } while (locked != 0 && errno == EINTR);
+    if (locked != 0) {
       if (errno == EWOULDBLOCK) return busy;
       return IoError(partial, "lock the folder", std::strerror(errno));
     }
@@ -128,8 +139,12 @@ Result<NewFolder> NewFolder::Create(const std::string& path) {
 }
 
 NewFolder::~NewFolder() {
-  std::error_code ignored;
-  if (lock_ && !partial_.empty()) fs::remove_all(partial_, ignored);
+  if (!lock_ || partial_.empty()) return;
+  std::error_code error;
+  std::vector<fs::path> paths;
+  for (fs::directory_iterator it(partial_, error), end; !error && it != end; it.increment(error))
+    paths.push_back(it->path());
+  if (!error && Remove(std::move(paths)).ok()) fs::remove(partial_, error);
 }
 
 Status NewFolder::Commit() {
