@@ -47,11 +47,11 @@ bool IsPlainText(std::string begin) {
 }
 
 // `path` and `begin` are the file's name and first bytes. A text may begin with the letters that tell another kind of
-// file: "GOLF", say.
+// file: "GOLF", say. Where in a text a line is damaged is for the reader to say.
 Status CheckIsText(const std::string& path, const std::string& begin) {
   const FileKind kind = KindOf(AsBytes(begin));
-  if (kind == FileKind::kUnknown || (kind != FileKind::kGitLfsPointer && IsPlainText(begin)))
-    return {};
+  if (kind == FileKind::kUnknown || kind == FileKind::kText || kind == FileKind::kJson) return {};
+  if (kind != FileKind::kGitLfsPointer && IsPlainText(begin)) return {};
   return {Code::kBadData, path + ": " + NotA("a text", AsBytes(begin)).message()};
 }
 
