@@ -105,11 +105,13 @@ TEST_F(HostileFiles, AreRefusedByEveryProgram) {
     for (const std::string& file : files) {
       // They count bytes of any file, and these have some.
       const bool counted = command.find("--code X") != std::string::npos;
+      // Brackets and zeros are texts.
+      const bool text = command.starts_with("golf-data train-tokenizer");
       std::string line = command;
       for (size_t at; (at = line.find('X')) != std::string::npos;) line.replace(at, 1, file);
       if (line.find(".//") != std::string::npos) continue;
       const int code = Run(line);
-      if (counted && code == 5) continue;
+      if ((counted && code == 5) || (text && code == 0)) continue;
       EXPECT_THAT(code, testing::AnyOf(2, 3, 4)) << line << "\n"
                                                  << ReadAll(folder_ / "output").substr(0, 1000);
     }
