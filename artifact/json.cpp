@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 #include <vector>
 
 #include "artifact/file.h"
@@ -11,6 +12,8 @@
 
 namespace golf {
 namespace {
+
+constexpr size_t kMaxOrderedFields = 4096;
 
 Status Bad(const std::string& what) { return {Code::kBadData, what}; }
 
@@ -20,12 +23,13 @@ Status WrongField(std::string_view name, const char* expected) {
 
 // Counts values and depth without building anything. The parser stops at the first error; up to
 // there it sees the same strings and brackets.
-Status CheckLimits(std::string_view text, const JsonLimits& limits) {
+Status CheckLimits(std::string_view text, const JsonLimits& limits, size_t max_fields) {
   if (text.size() > limits.max_bytes) {
     return Bad("JSON of " + std::to_string(text.size()) + " bytes, expected at most " +
                std::to_string(limits.max_bytes));
   }
   size_t depth = 0, values = 0;
+  std::vector<size_t> fields(limits.max_depth + 1);  // of the open object of each depth
   bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -37,11 +41,14 @@ Status CheckLimits(std::string_view text, const JsonLimits& limits) {
     } else if (c == '[' || c == '{') {
       if (++depth > limits.max_depth)
         return Bad("JSON nested deeper than " + std::to_string(limits.max_depth) + " levels");
+      fields[depth] = 0;
       ++values;
     } else if (c == ']' || c == '}') {
       depth -= depth > 0 ? 1 : 0;
     } else if (c == ',') {
       ++values;
+    } else if (c == ':' && ++fields[depth] > max_fields) {
+      return Bad("JSON with an object of more than " + std::to_string(max_fields) + " fields");
     }
     if (values > limits.max_values)
       return Bad("JSON of more than " + std::to_string(limits.max_values) + " values");
@@ -77,7 +84,9 @@ void AppendEscaped(uint32_t code, std::string& text) {
 
 template <class J>
 Result<J> ParseJson(std::string_view text, const JsonLimits& limits) {
-  GOLF_TRY(CheckLimits(text, limits));
+  // An ordered object compares each key with all before it.
+  constexpr bool kOrdered = std::is_same_v<J, nlohmann::ordered_json>;
+  GOLF_TRY(CheckLimits(text, limits, kOrdered ? kMaxOrderedFields : limits.max_values));
   try {
     return J::parse(text.begin(), text.end());
   } catch (const nlohmann::json::exception& error) {

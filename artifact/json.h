@@ -3,7 +3,7 @@
 // Written text is valid UTF-8 and holds no character that a terminal would obey.
 //
 // `J` is nlohmann::json (sorts keys; for texts from outside) or nlohmann::ordered_json (keeps their
-// order, but looks each key up in linear time).
+// order, but looks each key up in linear time: more than 4096 fields in one object are refused).
 #pragma once
 #include <cstddef>
 #include <cstdint>

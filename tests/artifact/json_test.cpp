@@ -39,6 +39,19 @@ TEST(ParseJson, BoundsSizeDepthAndValues) {
   EXPECT_THAT(ErrorOf(std::string(size_t{1} << 25, '[')), HasSubstr("nested deeper"));
 }
 
+// An ordered object compares each key with all before it: 200,000 of them would take minutes.
+TEST(ParseJson, BoundsTheFieldsOfAnOrderedObject) {
+  std::string text = "{\"a\":[]";
+  for (int i = 1; i < 200'000; ++i) text += ",\"" + std::to_string(i) + "\":0";
+  text += "}";
+  EXPECT_TRUE(ParseJson(text).ok());
+  EXPECT_THAT(ParseJson<ordered_json>(text).status().message(),
+              HasSubstr("an object of more than 4096 fields"));
+  std::string list = "[{\"a\":1}";
+  for (int i = 1; i < 5000; ++i) list += ",{\"a\":{\"b\":\":::\"}}";
+  EXPECT_TRUE(ParseJson<ordered_json>(list + "]").ok());
+}
+
 TEST(JsonField, IsReadByItsType) {
   const json object = *ParseJson(R"({"t": "x", "w": 7, "n": -1.5, "f": true, "big": 1e300})");
   EXPECT_EQ(*JsonText(object, "t"), "x");
