@@ -177,9 +177,7 @@ CLI::App* AddInspectAudit(CLI::App& app, InspectAuditFlags& flags) {
       ->needs(artifact)
       ->needs(shards)
       ->excludes(rerun);
-  AddCount(*verify, "--threads", flags.threads, "CPU threads of a rerun (default: all cores)",
-           {1, 4096})
-      ->type_name("N");
+  AddThreadsFlag(*verify, flags.threads);
   AddOutputFlags(*verify, flags.output);
   return verify;
 }

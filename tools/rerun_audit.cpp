@@ -31,7 +31,9 @@ struct Setup {
   TokenStream stream;
   std::optional<WindowList> windows;
 
-  ScorerOptions scoring() const { return {facts.rule, kWindowsPerPass, facts.precision}; }
+  ScorerOptions scoring() const {
+    return {facts.rule, kWindowsPerPass, facts.precision, stream.targets(), &StopRequested()};
+  }
 };
 
 Result<TokenStream> OpenStream(const RerunSubject& subject, const RunFacts& facts,
