@@ -63,7 +63,7 @@ TEST_F(HostileFiles, ACheckpointOfManyTensorsIsShownSoon) {
   const std::vector<float> weight = {1};
   const std::vector<uint32_t> shape = {1};
   std::vector<std::string> names;
-  for (int i = 0; i < 100'000; ++i) names.push_back("t" + std::to_string(i));
+  for (int i = 0; i < 100'000; ++i) names.push_back(std::string(1, 't').append(std::to_string(i)));
   contents.groups = {{"weights", {}}};
   for (const std::string& name : names) contents.groups[0].tensors.push_back({name, shape, weight});
   ASSERT_TRUE(WriteCheckpoint(folder_ / "many.ckpt", contents).ok());
