@@ -87,7 +87,7 @@ TEST_F(Documents, AreToldByTheContentOfTheirFile) {
 TEST_F(Documents, NameWhatHoldsNoText) {
   const std::pair<std::string, const char*> files[] = {
       {"\x1f\x8b\x08", "gzip"},
-      {"\x28\xb5\x2f\xfd", "zstd"},
+      {"\x28\xb5\x2f\xfd\x04", "zstd"},
       {"PK\x03\x04", "zip"},
       {"PAR1\x15\x04", "Parquet"},
       {"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git-LFS"},
@@ -113,7 +113,7 @@ TEST_F(Documents, AreReadBesideNumbersThatJsonHasNot) {
                     "Infinity]}\n{\"text\": \"old\", \"y\": {\"text\": 1}, \"text\": \"new\"}\n"),
               ElementsAre("a \"NaN\" Infinity", "new"));
   EXPECT_THAT(Read("b.jsonl", "{\"text\": NaN}\n").status().message(),
-              HasSubstr("line 1: has no string \"text\""));
+              HasSubstr("line 1 has no string \"text\""));
   EXPECT_THAT(Read("c.jsonl", "{\"text\": \"a\", \"n\": NaNs}\n").status().message(),
               HasSubstr("line 1, column 23"));
 }
@@ -127,7 +127,7 @@ TEST_F(Documents, NameTheColumnOfBrokenJson) {
       {"{\"text\": \"a \\udc00\"}",
        "line 2, column 18: is not JSON: syntax error while parsing value - invalid string: "
        "surrogate"},
-      {"{\"text\": \"a\"", "line 2, column 13: is not JSON: "},
+      {"{\"text\": \"a\"", "line 2, column 12: is not JSON: "},
       {"{\"text\": \"a\", \"n\": 1e999}", "number overflow"}};
   for (const auto& [line, message] : lines) {
     const auto documents = Read("a.jsonl", std::string("{\"text\": \"a\"}\n") + line + "\n");
