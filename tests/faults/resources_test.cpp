@@ -42,6 +42,7 @@ class Resources : public testing::Test {
 // From the smallest address space on in small steps until there is enough.
 TEST_F(Resources, LittleMemoryEndsWithASentence) {
   const std::string golf_data = files_ / "data";
+  size_t refused = 0;
   struct Run {
     const char* program;
     std::string arguments, output;
@@ -51,8 +52,7 @@ TEST_F(Resources, LittleMemoryEndsWithASentence) {
             "encode --quiet --tokenizer " + golf_data + "/tokenizer.model --val-every 5 --output " +
                 (files_ / "again") + " " + (files_ / "text.txt"),
             files_ / "again"},
-        {"golf-train",
-         files_.Train("memory").substr(std::string("golf-train ").size()) + " --threads 2",
+        {"golf-train", files_.Train("memory").substr(std::string("golf-train ").size()),
          files_ / "memory"},
         {"golf-pack",
          "--quiet --threads 2 --preset pr668 " + (files_ / "start/step-00000002.ckpt") + " -o " +
@@ -68,7 +68,7 @@ TEST_F(Resources, LittleMemoryEndsWithASentence) {
          files_ / "none"},
         {"golf-inspect", (files_ / "model.ptz") + " --compare-xz", files_ / "none"}}) {
     const std::string command = std::string(run.program) + " " + run.arguments;
-    size_t kilobytes = Smallest(run.program), refused = 0;
+    size_t kilobytes = Smallest(run.program);
     for (int tries = 0;; ++tries, kilobytes += 1'000 + kilobytes / 100) {
       std::filesystem::remove_all(run.output);
       const Outcome outcome = Within(kilobytes, command);
@@ -78,8 +78,8 @@ TEST_F(Resources, LittleMemoryEndsWithASentence) {
       EXPECT_THAT(outcome.text, HasSubstr(std::string(run.program) + ": error: "));
       ASSERT_LT(tries, 300) << command;
     }
-    EXPECT_GT(refused, 0U) << command;
   }
+  EXPECT_GT(refused, 0U);
 }
 
 // The limit is the user's, and root has none.
