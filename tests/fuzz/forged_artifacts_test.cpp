@@ -41,7 +41,7 @@ class ForgedArtifacts : public testing::Test {
 
   std::vector<std::string> Commands() const {
     return {"golf-inspect " + artifact_ + " --max-bytes 16000000",
-            "golf-run " + artifact_ + " " + shard_ + " --stride 4 --threads 1",
+            "golf-run " + artifact_ + " " + shard_ + " --stride 1 --threads 1",
             "golf-pack --check " + artifact_ + " --max-bytes 16000000"};
   }
 
