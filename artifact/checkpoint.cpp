@@ -39,8 +39,8 @@ Status CheckNames(const schema::Checkpoint& table, size_t description_bytes) {
   for (const schema::TensorGroup* group : *table.groups()) count(group->tensors());
   count(table.integers());
   count(table.reals());
-  if (longest > kMaxNameBytes) return Bad("a name of " + std::to_string(longest) + " bytes");
   if (bytes > description_bytes) return Bad("the tables of the description share names");
+  if (longest > kMaxNameBytes) return Bad("a name of " + std::to_string(longest) + " bytes");
   return {};
 }
 
