@@ -157,7 +157,7 @@ TEST(Fit, CodesMatricesThatThePackingKeepsAsFloats) {
     const auto fit = FitByError(*FindPacking(name), task);
     ASSERT_TRUE(fit.ok() && fit->fits) << name;
     EXPECT_LT(fit->pruned, 0.05) << name;
-    EXPECT_LT(fit->loss, 1.1 * ours->loss) << name;
+    EXPECT_LT(fit->loss, 1.25 * ours->loss) << name;  // fp32 vectors take bytes from the codes
   }
   // With room for them, floats stay floats.
   const auto wide = FitByError(*FindPacking("float"), fitter.Task(UINT64_MAX));

@@ -110,7 +110,7 @@ TEST(ImportWeights, TakesOffWhatAllNamesBeginWith) {
   mixed.Prefix("");
   mixed.Add("step", {1}, {0});
   EXPECT_THAT(mixed.Import(Tiny()).status().message(),
-              HasSubstr("model.tok_emb.weight (20, 16) is not in the network"));
+              HasSubstr("model.bigram.embed.weight (10, 6) is not in the network"));
 }
 
 TEST(ImportWeights, ATiedHeadMayStandThereTwice) {
