@@ -100,7 +100,8 @@ float Storable(float step, ScaleType type, const Encoding& encoding) {
   if (type == ScaleType::kFloat16) return Stored(step, type) > 0 ? step : kSmallestHalf;
   const float largest_code =
       std::max<float>(encoding.highest, -static_cast<float>(encoding.lowest));
-  return std::min(step, std::numeric_limits<float>::max() / largest_code);
+  // One step below, so that rounding does not bring the product back to infinity.
+  return std::min(step, std::nextafter(std::numeric_limits<float>::max() / largest_code, 0.0F));
 }
 
 void AppendScale(float step, ScaleType type, std::vector<uint8_t>& scales) {

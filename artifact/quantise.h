@@ -8,9 +8,10 @@
 //   code  = clamp(round(w / step), lowest, highest)
 // With several fractions the one of least squared error wins, the first of equals.
 //
-// Every finite weight can be stored. Steps are fp32 instead of fp16 in a tensor whose largest step is above 65,504 or has
-// no positive half; elsewhere a row of nearly zero weights gets the smallest half, 2^-24, and its weights an error of at
-// most half of that. Weights within 4 % of the largest float are moved inwards.
+// Every finite weight can be stored. Steps are fp32 instead of fp16 in a tensor whose largest step is
+// above 65,504 or has no positive half; elsewhere a row of nearly zero weights gets the smallest half,
+// 2^-24. Steps below 2^-14 are multiples of it: at worst the largest code times 2^-25 is lost at the
+// ends of a row, 1e-6 with 31. Weights within 4 % of the largest float are moved inwards.
 #pragma once
 #include <span>
 #include <vector>
