@@ -46,11 +46,6 @@ Result<TokenizerInfo> UnpackTokenizerInfo(const schema::Tokenizer& table) {
   info.byte_table.bytes.assign(table.bytes()->begin(), table.bytes()->end());
   for (const uint8_t flags : *table.flags()) {
     if (flags > (kLeadingSpace | kBoundary)) return bad("an unknown flag");
-    const size_t piece = info.byte_table.boundary.size();
-    if ((flags & kBoundary) != 0 &&
-        ((flags & kLeadingSpace) != 0 || info.byte_table.bytes[piece] > 0))
-      return bad("piece " + std::to_string(piece) +
-                 " is a boundary and has no bytes, yet counts some");
     info.byte_table.leading_space.push_back(flags & kLeadingSpace);
     info.byte_table.boundary.push_back(flags >> 1);
   }

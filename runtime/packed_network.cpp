@@ -11,6 +11,17 @@
 namespace golf {
 namespace {
 
+// A control piece stands for no byte of the text, whatever the file says.
+Status CheckBoundaries(const ByteTable& table) {
+  for (size_t i = 0; i < table.size(); ++i) {
+    if (table.boundary[i] != 0 && (table.bytes[i] != 0 || table.leading_space[i] != 0))
+      return {Code::kBadData, fmt::format("a byte table that counts bytes for piece {}, which is a "
+                                          "boundary and has none",
+                                          i)};
+  }
+  return {};
+}
+
 // What can be decided from the description alone.
 Result<std::unique_ptr<schema::ProgramT>> MatchDescription(const Artifact& artifact) {
   GOLF_ASSIGN(std::unique_ptr<schema::ProgramT> program, ParseProgram(artifact.program_bytes()));
@@ -21,6 +32,7 @@ Result<std::unique_ptr<schema::ProgramT>> MatchDescription(const Artifact& artif
     return Status(Code::kBadData, fmt::format("a byte table of {} pieces, and a network of {}",
                                               artifact.byte_table().size(), program->vocab_size));
   }
+  GOLF_TRY(CheckBoundaries(artifact.byte_table()));
   return program;
 }
 

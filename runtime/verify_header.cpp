@@ -95,10 +95,10 @@ Status ReadTraining(const Json& ttt, AuditSettings& settings) {
                             "clip_norm", "epochs", "chunk_tokens", "batch_sequences", "micro_batch",
                             "trainable", "bf16_weights", "hidden_offset", "fake_quant"})
           : optimizer == "adamw" &&
-                HasFields(ttt,
-                          {"optimizer", "lr", "schedule", "beta1", "beta2", "eps", "weight_decay",
-                           "clip_norm", "epochs", "chunk_tokens", "batch_sequences", "micro_batch",
-                           "trainable", "bf16_weights", "hidden_offset", "fake_quant"});
+                HasFields(ttt, {"preset", "optimizer", "lr", "schedule", "beta1", "beta2", "eps",
+                                "weight_decay", "clip_norm", "epochs", "chunk_tokens",
+                                "batch_sequences", "micro_batch", "trainable", "bf16_weights",
+                                "hidden_offset", "fake_quant"});
   if (!fields) return Wrong("ttt");
   if (Text(ttt, "preset").empty()) return Wrong("preset");
   for (const char* name : {"lr", "eps", "weight_decay", "clip_norm"}) {

@@ -1,6 +1,10 @@
 // golf-run: a packed artifact + token shards -> bits per byte, by sliding windows, with test-time training if wanted.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <map>
@@ -337,13 +341,24 @@ Status CheckSameInputs(const RunFacts& facts, ProcessGroup& group) {
       {Code::kBadData, "has another artifact, other shards or other kernels than rank 0"});
 }
 
+bool IsLocked(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  const bool locked = flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  close(descriptor);
+  return locked;
+}
+
 // For a log, AuditLog::Create() decides again, under its lock.
 Status CheckIsNew(const std::string& path, bool force) {
-  if (force || path.empty()) return {};
+  if (path.empty()) return {};
   GOLF_ASSIGN(const Destination to, FindDestination(path));
   std::error_code error;
   if (to.descriptor >= 0 || !std::filesystem::is_regular_file(to.path, error)) return {};
   if (std::filesystem::file_size(to.path, error) == 0) return {};
+  if (IsLocked(to.path))
+    return {Code::kBusy, fmt::format("{}: another process writes this file", path)};
+  if (force) return {};
   return {Code::kUsage,
           fmt::format("{} is there already; give another name, or --force to replace it", path)};
 }

@@ -185,9 +185,6 @@ const Tampering kTamperings[] = {
     {"TokenizerDigestTooShort", [](Parts& p) { p.root.tokenizer->sha256.pop_back(); }},
     {"TokenizerListsOfDifferentLength", [](Parts& p) { p.root.tokenizer->flags.pop_back(); }},
     {"TokenizerUnknownFlag", [](Parts& p) { p.root.tokenizer->flags[0] = 4; }},
-    {"BoundaryPieceWithBytes",
-     [](Parts& p) { p.root.tokenizer->flags[5] = 2, p.root.tokenizer->bytes[5] = 3; }},
-    {"BoundaryPieceWithASpace", [](Parts& p) { p.root.tokenizer->flags[0] = 3; }},
     {"TokenizerWithoutPieces",
      [](Parts& p) {
        p.root.tokenizer->flags.clear();

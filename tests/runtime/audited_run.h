@@ -106,7 +106,7 @@ class AuditedRun : public testing::Test {
     std::string prev(64, '0'), weights;
     for (size_t i = 0; i < lines.size(); ++i) {
       Json record = Json::parse(lines[i]);
-      if (i == 0) weights = record["artifact_sha256"];
+      if (i == 0 && record["artifact_sha256"].is_string()) weights = record["artifact_sha256"];
       if (i > 0) record["weights"] = weights;
       if (i == at) edit(record);
       record["prev"] = prev;

@@ -150,12 +150,14 @@ class Forgery : public test::AuditedRun {
     Lines lines = lines_;
     lines[at] = DumpJson(record);
     if (at + 1 < lines.size()) MendTotals(lines);
+    const Json weights = record.value("weights", Json());
+    const bool other_weights = Json::parse(lines_[at]).value("weights", Json()) != weights;
     lines = Mend(lines, at, [&](Json& r) {
-      if (Json::parse(lines_[at]).value("weights", "") != record.value("weights", ""))
-        r["weights"] = record.value("weights", Json());
+      if (other_weights) r["weights"] = weights;
     });
     Json receipt = receipt_;
-    const Json header = Json::parse(lines[0]), end = Json::parse(lines.back());
+    const Json header = Json::parse(lines[0]);
+    Json end = Json::parse(lines.back());
     for (const auto& [key, value] : header.items()) {
       if (receipt.contains(key) && key != "format" && key != "version") receipt[key] = value;
     }

@@ -169,7 +169,7 @@ TEST_F(GolfRun, InspectVerifiesLogsAndNamesTheWrongRecord) {
   EXPECT_EQ(report["byte_table"], "not checked against a tokenizer");
   const std::string text = Verify(log).out;
   EXPECT_THAT(text, HasSubstr("consistent"));
-  EXPECT_THAT(text, HasSubstr("not one pass: 48 scores of the last targets count again"));
+  EXPECT_THAT(text, HasSubstr("not one pass (protocol reference): 48 scores of the last targets"));
   EXPECT_THAT(text, HasSubstr("without the last 40, which fill no window"));
   EXPECT_THAT(text, HasSubstr("not checked against a tokenizer"));
   for (const char* word : {"valid", "verified"}) EXPECT_THAT(text, testing::Not(HasSubstr(word)));
@@ -234,6 +234,15 @@ TEST_F(GolfRun, TheByteTableIsComparedWithTheTokenizer) {
       test::RunProgram("golf-pack", "--check " + Path("tok.ptz") + " --max-bytes 16000000", folder_)
           .out,
       HasSubstr("not checked against a tokenizer"));
+}
+
+TEST_F(GolfRun, RefusesBytesForABoundaryPiece) {
+  TokenizerInfo forged{std::string(64, '7'), test::MadeUpBytes()};
+  forged.byte_table.bytes[1] = 3;
+  WriteWithTokenizer(Path("net.ptz"), Path("boundary.ptz"), forged);
+  const ProgramOutput output = Run(Path("boundary.ptz") + " " + Path("val_0.bin") + " --plain");
+  EXPECT_EQ(output.exit_code, 4);
+  EXPECT_THAT(output.err, HasSubstr("counts bytes for piece 1, which is a boundary"));
 }
 
 TEST_F(GolfRun, ARerunGivesTheSameLogLineByLine) {
@@ -345,7 +354,7 @@ TEST_F(GolfRun, SaysWhatIsWrong) {
   expect(Run(net + " /nonexistent.bin"), Code::kIo, "/nonexistent.bin");
   expect(Run(shard + " " + shard), Code::kBadData, "val_0.bin");  // not an artifact
   expect(Run(net + " " + net), Code::kBadData, "net.ptz");        // not a shard
-  expect(Run(net + " " + shard + " --audit /nonexistent/audit"), Code::kIo, "/nonexistent/audit");
+  expect(Run(net + " " + shard + " --audit /nonexistent/audit"), Code::kIo, "/nonexistent");
   expect(Run(net + " " + shard + " --ttt-lr 1e30 --stride 16 --ttt-chunk 128"), Code::kBadNumbers,
          "chunk 0, epoch 1");
 }
