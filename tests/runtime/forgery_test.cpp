@@ -109,7 +109,7 @@ std::vector<Json> Forgeries(const Json& whole, const Pointer& at) {
   }
   if (whole[at].is_array()) {
     with([](Json& place) { place.push_back(place.empty() ? Json(1) : place.back()); });
-    with([](Json& place) { place.erase(place.size() - 1); });
+    if (!whole[at].empty()) with([](Json& place) { place.erase(place.size() - 1); });
   }
   return forgeries;
 }
