@@ -1,21 +1,38 @@
 #include "kernels/table.h"
 
 #include <cstdlib>
+#include <optional>
+#include <string>
 
 #include "tests/kernels/op_check.h"
 
 namespace golf {
 namespace {
 
+// GOLF_CPU as `name`, or unset where that is null; afterwards as it was.
 class ForcedVariant {
  public:
-  explicit ForcedVariant(const char* name) { setenv("GOLF_CPU", name, 1); }
-  ~ForcedVariant() { unsetenv("GOLF_CPU"); }
+  explicit ForcedVariant(const char* name) {
+    if (const char* before = std::getenv("GOLF_CPU")) before_ = before;
+    Set(name);
+  }
+  ~ForcedVariant() { Set(before_ ? before_->c_str() : nullptr); }
   ForcedVariant(const ForcedVariant&) = delete;
   ForcedVariant& operator=(const ForcedVariant&) = delete;
+
+ private:
+  static void Set(const char* name) {
+    if (name == nullptr) {
+      unsetenv("GOLF_CPU");
+    } else {
+      setenv("GOLF_CPU", name, 1);
+    }
+  }
+  std::optional<std::string> before_;
 };
 
 TEST(KernelTable, IsTheBestVariantUnlessForced) {
+  const ForcedVariant none(nullptr);
   const Result<const KernelTable*> best = CpuKernels();
   ASSERT_TRUE(best.ok());
   EXPECT_EQ(*best, Tables().back());
