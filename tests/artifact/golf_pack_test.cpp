@@ -420,7 +420,7 @@ TEST_F(GolfPack, SaysWhatIsMissingOrDoesNotBelong) {
   expect(checkpoint_ + " --dry-run --code nowhere.py", 3, "nowhere.py");
   expect("nowhere.ckpt --dry-run", 3, "nowhere.ckpt");
   expect("--check " + output_, 2, "--max-bytes");
-  expect(checkpoint_ + " -o /no/such/folder/a.ptz --level 1", 3, "/no/such/folder/a.ptz");
+  expect(checkpoint_ + " -o /no/such/folder/a.ptz --level 1", 3, "/no/such/folder: cannot write");
 }
 
 TEST_F(GolfPack, InspectListsAndExportsBothKindsOfFile) {
