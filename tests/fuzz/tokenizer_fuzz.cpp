@@ -53,7 +53,10 @@ void Pieces(InputReader& in) {
     const uint64_t type = 1 + in.Below(6);
     const bool space = in.Below(2) == 1, counts = type == 1 || type == 4;
     Bytes text = in.Bytes(in.Below(8));
-    if (text.size() >= 3 && std::equal(kSpaceMark, kSpaceMark + 3, text.begin())) text[0] = 'x';
+    const auto mark = [&] {
+      return std::search(text.begin(), text.end(), kSpaceMark, kSpaceMark + 3);
+    };
+    while (mark() != text.end()) *mark() = 'x';  // marks stand where this function puts them
     size_t bytes = text.size();
     if (in.Rarely()) {  // spaces within
       const size_t marks = 1 + in.Below(3);
