@@ -20,7 +20,12 @@ namespace {
 
 constexpr suseconds_t kGraceMicroseconds = 500'000;
 
+// Signals that follow the first within this time are part of it: timeout(1) and launchers send one to
+// the process and one to its group.
+constexpr int64_t kOneStopMilliseconds = 500;
+
 std::atomic<bool> stop_requested{false}, saves_before_stopping{false};
+std::atomic<int64_t> stopped_at{0};  // milliseconds of the monotonic clock; 0: not yet
 
 // These two are called in the middle of anything: system calls only.
 void OnGraceOver(int) {
@@ -31,12 +36,20 @@ void OnGraceOver(int) {
   _exit(static_cast<int>(Code::kInterrupted));
 }
 
-void OnStopSignal(int) {
-  stop_requested = true;
-  if (saves_before_stopping) return;
+void OnStopSignal(int signal) {
   const int error = errno;
-  const itimerval grace = {{0, 0}, {0, kGraceMicroseconds}};
-  setitimer(ITIMER_REAL, &grace, nullptr);
+  timespec time = {};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  const int64_t now = int64_t{1000} * time.tv_sec + time.tv_nsec / 1'000'000;
+  int64_t first = 0;
+  if (stopped_at.compare_exchange_strong(first, now)) {
+    stop_requested = true;
+    const itimerval grace = {{0, 0}, {0, kGraceMicroseconds}};
+    if (!saves_before_stopping) setitimer(ITIMER_REAL, &grace, nullptr);
+  } else if (signal != SIGHUP && now - first >= kOneStopMilliseconds) {
+    std::signal(signal, SIG_DFL);
+    raise(signal);  // takes effect behind this function
+  }
   errno = error;
 }
 
@@ -96,11 +109,9 @@ const std::atomic<bool>& StopRequested() {
   static const bool installed = [] {
     struct sigaction action = {};
     action.sa_handler = OnStopSignal;
-    action.sa_flags = SA_RESETHAND | SA_RESTART;
+    action.sa_flags = SA_RESTART;
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
-    // The end of a terminal sends several.
-    action.sa_flags = SA_RESTART;
     struct sigaction before = {};
     sigaction(SIGHUP, nullptr, &before);
     if (before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);

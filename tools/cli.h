@@ -59,9 +59,10 @@ Status ParseAndRun(CLI::App& app, int argc, char** argv, const std::function<Sta
 // the exit code: that of `status`, or 3 if only output was lost.
 int Finish(const Status& status);
 
-// Becomes true with the first SIGINT, SIGTERM or SIGHUP after this was called; a second SIGINT or
-// SIGTERM ends the process as usual. SIGHUP stays ignored where it was (nohup). Long passes and
-// libraries do not look at it: half a second after the first signal the process is ended with
+// Becomes true with the first SIGINT, SIGTERM or SIGHUP after this was called. Signals within half a
+// second of the first are part of it (timeout and launchers send two); a later SIGINT or SIGTERM ends
+// the process as usual. SIGHUP stays ignored where it was (nohup). Long passes and libraries do not
+// look at it: half a second after the first signal the process is ended with
 // Code::kInterrupted, unless SaveBeforeStopping() was called.
 const std::atomic<bool>& StopRequested();
 

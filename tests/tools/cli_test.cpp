@@ -146,11 +146,24 @@ TEST(StopRequestedDeathTest, BecomesTrueWithASignalAndTheSecondOneEnds) {
   EXPECT_FALSE(StopRequested());
   EXPECT_EXIT(  // in a child, for the flag is the whole process's
       {
+        SaveBeforeStopping();
         raise(SIGTERM);
         if (!StopRequested()) std::exit(1);
+        raise(SIGTERM);  // of the same stop, as timeout(1) sends it
+        raise(SIGINT);
+        usleep(600'000);
         raise(SIGTERM);
       },
       testing::KilledBySignal(SIGTERM), "");
+  EXPECT_EXIT(
+      {
+        SaveBeforeStopping();
+        StopRequested();
+        raise(SIGTERM);
+        raise(SIGTERM);
+        std::exit(StopRequested() ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
