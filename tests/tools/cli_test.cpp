@@ -87,10 +87,18 @@ std::string OnATerminal(const std::function<void()>& write) {
   write();
   dup2(out, STDOUT_FILENO);
   dup2(err, STDERR_FILENO);
+  // The system hands text over bit by bit; a mark behind it tells its end.
+  const std::string end = "<end>";
+  EXPECT_EQ(::write(program, end.data(), end.size()), static_cast<ssize_t>(end.size()));
+  std::string text;
   char buffer[4096];
-  const ssize_t n = read(terminal, buffer, sizeof buffer);
+  while (!text.ends_with(end)) {
+    const ssize_t n = read(terminal, buffer, sizeof buffer);
+    if (n <= 0) break;
+    text.append(buffer, static_cast<size_t>(n));
+  }
   for (const int descriptor : {terminal, program, out, err}) close(descriptor);
-  return {buffer, static_cast<size_t>(std::max<ssize_t>(n, 0))};
+  return text.substr(0, text.size() - std::min(text.size(), end.size()));
 }
 
 TEST(Progress, IsCutToTheTerminalAndResultsStandOnTheirOwnLines) {
